@@ -1,0 +1,15 @@
+//! Words and decisions of the domain: ids, operating points, the wire, boxes and their scoring.
+//!
+//! Nothing here knows of tokio, NATS, engines, files or clocks; time and measurements are arguments.
+
+pub mod boxes;
+pub mod id;
+pub mod operating_point;
+pub mod quantity;
+pub mod shape;
+
+pub use boxes::{BBox, Detection};
+pub use id::{DeviceId, Digest, Epoch, Sequence, StreamId};
+pub use operating_point::{OperatingPoint, Route};
+pub use quantity::{CompressionRatio, Gain, LayerIndex, TargetBits};
+pub use shape::Shape;

@@ -1,0 +1,14 @@
+//! Networks as data, and the trait of what runs them.
+//!
+//! A [`Graph`] is a list of operators in topological order with their weights. Networks come from Darknet
+//! files, tilers are built here, heads and tails are cut here; nothing here runs or reads a file.
+
+pub mod engine;
+pub mod graph;
+pub mod op;
+pub mod tensor;
+
+pub use engine::{Engine, EngineError, Session};
+pub use graph::{Graph, GraphError, Node, NodeId, Weight, WeightId};
+pub use op::{Activation, Op};
+pub use tensor::{Tensor, TensorData};

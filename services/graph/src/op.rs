@@ -1,0 +1,136 @@
+//! Operators.
+
+use crate::graph::WeightId;
+
+/// Point-wise functions, by their Darknet names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Activation {
+    /// `x`
+    Linear,
+    /// `max(x, 0.1 x)`
+    Leaky,
+    /// `max(x, 0)`
+    Relu,
+    /// `min(max(x, 0), 6)`
+    Relu6,
+    /// `x tanh(ln(1 + e^x))`
+    Mish,
+    /// `x / (1 + e^-x)`
+    Swish,
+    /// `1 / (1 + e^-x)`
+    Logistic,
+}
+
+/// One operator. All tensors are N, C, H, W; "maps" are channels.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Op {
+    /// An input of floats of the node's shape.
+    Input,
+    /// An input of bytes of the node's shape.
+    InputU8,
+    /// Convolution with a square kernel and equal zero padding on all sides.
+    /// Weights `[out, in/groups, size, size]`, bias `[out]`.
+    Conv {
+        /// Kernel, `[out, in/groups, size, size]`.
+        weight: WeightId,
+        /// Bias, `[out]`.
+        bias: Option<WeightId>,
+        /// Output maps.
+        out: usize,
+        /// Kernel width and height.
+        size: usize,
+        /// Step.
+        stride: usize,
+        /// Zero padding on each side.
+        pad: usize,
+        /// Spacing of kernel taps; 1 is dense.
+        dilation: usize,
+        /// Groups; equal to the input maps for a depth-wise convolution.
+        groups: usize,
+    },
+    /// Batch normalisation, epsilon 1e-5 (Darknet uses 1e-6 inside the root when folding; see `darknet`).
+    /// Only in graphs for training; folded away in all others.
+    BatchNorm {
+        /// Scale, `[c]`.
+        scale: WeightId,
+        /// Shift, `[c]`.
+        shift: WeightId,
+        /// Running mean, `[c]`.
+        mean: WeightId,
+        /// Running variance, `[c]`.
+        variance: WeightId,
+    },
+    /// A point-wise function.
+    Activate(Activation),
+    /// Sum of two inputs of one shape.
+    Add,
+    /// Product; an input of one map, or of shape 1x1x1, is spread over the other's maps and pixels.
+    Mul,
+    /// Joins the maps of its inputs.
+    Concat,
+    /// Maps `start .. start + len`.
+    Slice {
+        /// First map.
+        start: usize,
+        /// Number of maps.
+        len: usize,
+    },
+    /// Nearest-neighbour enlargement.
+    Upsample {
+        /// Factor in both directions.
+        factor: usize,
+    },
+    /// Maximum over windows; padding never wins.
+    MaxPool {
+        /// Window.
+        size: usize,
+        /// Step.
+        stride: usize,
+        /// Padding on the left and above.
+        pad_begin: usize,
+        /// Padding on the right and below.
+        pad_end: usize,
+    },
+    /// Mean of each map: output 1x1.
+    GlobalAvgPool,
+    /// `b x b` pixels become `b * b` maps, ordered `(dy, dx, c)` as in ONNX SpaceToDepth.
+    SpaceToDepth {
+        /// Block size.
+        block: usize,
+    },
+    /// Inverse of [`Op::SpaceToDepth`] (ONNX DepthToSpace in DCR mode).
+    DepthToSpace {
+        /// Block size.
+        block: usize,
+    },
+    /// Repeats the last row and column.
+    PadEdge {
+        /// Rows added below.
+        bottom: usize,
+        /// Columns added at the right.
+        right: usize,
+    },
+    /// Keeps the upper left part of the node's shape.
+    Crop,
+    /// Lays the maps side by side, row by row, into one plane of `rows * h` by `cols * w`; cells without a
+    /// map are zero.
+    Tile {
+        /// Maps across.
+        cols: usize,
+        /// Maps down.
+        rows: usize,
+    },
+    /// Inverse of [`Op::Tile`], keeping the first maps of the node's shape.
+    Untile {
+        /// Maps across.
+        cols: usize,
+        /// Maps down.
+        rows: usize,
+    },
+    /// Spreads a 1x1x1 input over the node's height and width.
+    Expand,
+    /// Floats to plane bytes: `clamp(round(x + 128), 0, 255)`, half to even.
+    ToPlane,
+    /// Plane bytes to floats: `x - 128`.
+    FromPlane,
+}
