@@ -7,6 +7,7 @@ pub mod id;
 pub mod operating_point;
 pub mod quantity;
 pub mod shape;
+pub mod wire;
 
 pub use boxes::{BBox, Detection};
 pub use id::{DeviceId, Digest, Epoch, Sequence, StreamId};

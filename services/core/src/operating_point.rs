@@ -37,7 +37,9 @@ pub struct OperatingPoint {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadOperatingPoint {
     /// A key that is not known.
-    #[error("operating point key {0:?} is not known: write layer=16,cr=8,bits=20k or device-only or server-only,bits=40k")]
+    #[error(
+        "operating point key {0:?} is not known: write layer=16,cr=8,bits=20k or device-only or server-only,bits=40k"
+    )]
     UnknownKey(String),
     /// A key that is missing for the route.
     #[error("operating point {text:?} lacks {key}=")]

@@ -1,0 +1,11 @@
+//! The wire: one frame is one message, one answer is one message. `docs/wire.md` has the bytes.
+
+pub mod answer;
+pub mod frame;
+mod reader;
+
+pub use answer::{Answer, AnswerError, LossReason, ServerTimes};
+pub use frame::{FrameError, FrameHeader, HEADER_LEN, Payload, VERSION};
+
+#[cfg(test)]
+mod golden;
