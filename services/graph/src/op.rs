@@ -21,6 +21,9 @@ pub enum Activation {
     Logistic,
 }
 
+/// What [`Op::BatchNorm`] adds to the variance inside the root.
+pub const BATCH_NORM_EPSILON: f32 = 1e-5;
+
 /// One operator. All tensors are N, C, H, W; "maps" are channels.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Op {
@@ -48,7 +51,8 @@ pub enum Op {
         /// Groups; equal to the input maps for a depth-wise convolution.
         groups: usize,
     },
-    /// Batch normalisation, epsilon 1e-5 (Darknet uses 1e-6 inside the root when folding; see `darknet`).
+    /// Batch normalisation, `scale * (x - mean) / sqrt(variance + 1e-5) + shift`: epsilon inside the root,
+    /// as in Darknet's own fold (`fuse_conv_batchnorm`), so folded and kept graphs yield the same.
     /// Only in graphs for training; folded away in all others.
     BatchNorm {
         /// Scale, `[c]`.
@@ -133,4 +137,61 @@ pub enum Op {
     ToPlane,
     /// Plane bytes to floats: `x - 128`.
     FromPlane,
+}
+
+impl Op {
+    /// Its name, for messages.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Op::Input => "Input",
+            Op::InputU8 => "InputU8",
+            Op::Conv { .. } => "Conv",
+            Op::BatchNorm { .. } => "BatchNorm",
+            Op::Activate(_) => "Activate",
+            Op::Add => "Add",
+            Op::Mul => "Mul",
+            Op::Concat => "Concat",
+            Op::Slice { .. } => "Slice",
+            Op::Upsample { .. } => "Upsample",
+            Op::MaxPool { .. } => "MaxPool",
+            Op::GlobalAvgPool => "GlobalAvgPool",
+            Op::SpaceToDepth { .. } => "SpaceToDepth",
+            Op::DepthToSpace { .. } => "DepthToSpace",
+            Op::PadEdge { .. } => "PadEdge",
+            Op::Crop => "Crop",
+            Op::Tile { .. } => "Tile",
+            Op::Untile { .. } => "Untile",
+            Op::Expand => "Expand",
+            Op::ToPlane => "ToPlane",
+            Op::FromPlane => "FromPlane",
+        }
+    }
+
+    /// The weights it uses, in the order of its fields.
+    pub fn weights(&self) -> Vec<WeightId> {
+        match *self {
+            Op::Conv { weight, bias, .. } => std::iter::once(weight).chain(bias).collect(),
+            Op::BatchNorm { scale, shift, mean, variance } => vec![scale, shift, mean, variance],
+            _ => Vec::new(),
+        }
+    }
+
+    /// The same operator with its weights replaced by `map` of them.
+    #[must_use]
+    pub fn with_weights(&self, mut map: impl FnMut(WeightId) -> WeightId) -> Self {
+        let mut op = self.clone();
+        match &mut op {
+            Op::Conv { weight, bias, .. } => {
+                *weight = map(*weight);
+                *bias = bias.map(map);
+            }
+            Op::BatchNorm { scale, shift, mean, variance } => {
+                for id in [scale, shift, mean, variance] {
+                    *id = map(*id);
+                }
+            }
+            _ => {}
+        }
+        op
+    }
 }
