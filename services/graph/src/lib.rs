@@ -8,6 +8,7 @@ pub mod engine;
 pub mod graph;
 pub mod op;
 pub mod tensor;
+pub mod tiler;
 
 pub use builder::GraphBuilder;
 pub use engine::{Engine, EngineError, Session};

@@ -1,0 +1,190 @@
+//! The learned tiler: the KLT plus a small branch on the device and a heavier one on the server.
+//!
+//! It starts as the KLT exactly: the encoder's branch starts small, the decoder's ends in zeros. The
+//! decoder also sees how coarse the plane is, so one set of weights serves the whole range of gains.
+
+use std::sync::Arc;
+
+use autotiler_core::Shape;
+
+use super::{AutoTiler, Klt, TilerError, TilerSpec, fold_space, from_plane, to_plane, unfold_space};
+use crate::{
+    builder::GraphBuilder,
+    graph::{Graph, GraphError, NodeId, Weight},
+    op::{Activation, Op},
+};
+
+/// Plane units are divided by this before the decoder's branch, which works on values around 1.
+const PLANE_UNIT: f32 = 32.0;
+
+/// Widths of the branches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LiteShape {
+    /// Maps inside the encoder's branch.
+    pub encoder_width: usize,
+    /// Maps inside the decoder's branch.
+    pub decoder_width: usize,
+    /// Residual blocks in the decoder's branch.
+    pub decoder_blocks: usize,
+}
+
+impl Default for LiteShape {
+    /// What the field notes found to be enough: 32 maps, 3 blocks.
+    fn default() -> Self {
+        Self { encoder_width: 32, decoder_width: 32, decoder_blocks: 3 }
+    }
+}
+
+/// A learned tiler: its shape and all its weights by name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lite {
+    /// Dimensions.
+    pub spec: TilerSpec,
+    /// Widths.
+    pub shape: LiteShape,
+    /// Encoder and decoder weights.
+    pub weights: Vec<Weight>,
+}
+
+/// Where weights come from while a graph is built: found by name, checked by the builder.
+struct Source<'a>(&'a [Weight]);
+
+impl Source<'_> {
+    fn get(&self, name: &str) -> Arc<Vec<f32>> {
+        // A missing weight is empty and thus refused by the builder with its name.
+        self.0.iter().find(|w| w.name == name).map_or_else(Default::default, |w| Arc::clone(&w.values))
+    }
+}
+
+impl Lite {
+    /// A tiler that computes what `klt` does; `random` yields values of unit variance.
+    ///
+    /// # Errors
+    /// [`TilerError::Graph`] when `klt` does not fit its own spec.
+    pub fn from_klt(
+        klt: &Klt,
+        shape: LiteShape,
+        mut random: impl FnMut() -> f32,
+    ) -> Result<Self, TilerError> {
+        let spec = klt.spec;
+        let mut weights = vec![
+            weight("tiler.linear.weight", &[spec.maps, spec.folded(), 1, 1], klt.forward.clone()),
+            weight("tiler.linear.bias", &[spec.maps], klt.forward_bias.clone()),
+            weight("untiler.linear.weight", &[spec.folded(), spec.maps, 1, 1], klt.inverse.clone()),
+            weight("untiler.linear.bias", &[spec.folded()], klt.mean.clone()),
+            weight("untiler.sigma.weight", &[spec.folded(), 1, 1, 1], klt.sigma.clone()),
+        ];
+        for (name, dims, gain) in branch_weights(&spec, &shape) {
+            let fan_in: usize = dims.iter().skip(1).product();
+            let len = dims.iter().product::<usize>();
+            let sigma = gain * (2.0 / fan_in.max(1) as f32).sqrt();
+            let values = (0..len).map(|_| if sigma == 0.0 { 0.0 } else { sigma * random() }).collect();
+            weights.push(weight(&format!("{name}.weight"), &dims, values));
+            weights.push(weight(&format!("{name}.bias"), &dims[..1], vec![0.0; dims[0]]));
+        }
+        Ok(Self { spec, shape, weights })
+    }
+}
+
+fn weight(name: &str, dims: &[usize], values: Vec<f32>) -> Weight {
+    Weight { name: name.to_owned(), dims: dims.to_vec(), values: Arc::new(values) }
+}
+
+/// Name, dimensions and initial scale (share of He's) of each convolution in the branches.
+fn branch_weights(spec: &TilerSpec, shape: &LiteShape) -> Vec<(String, Vec<usize>, f32)> {
+    let (e, d) = (shape.encoder_width, shape.decoder_width);
+    let mut all = vec![
+        ("tiler.mix".to_owned(), vec![e, spec.folded(), 1, 1], 1.0),
+        ("tiler.look".to_owned(), vec![e, 1, 5, 5], 1.0),
+        ("tiler.out".to_owned(), vec![spec.maps, e, 1, 1], 0.02),
+        ("untiler.in".to_owned(), vec![d, spec.maps + 1, 5, 5], 1.0),
+    ];
+    for block in 0..shape.decoder_blocks {
+        all.push((format!("untiler.{block}.a"), vec![d, d, 3, 3], 1.0));
+        all.push((format!("untiler.{block}.b"), vec![d, d, 3, 3], 0.3));
+    }
+    all.push(("untiler.out".to_owned(), vec![spec.folded(), d, 3, 3], 0.0));
+    all
+}
+
+/// A convolution whose padding keeps the size, with its named weights.
+fn conv(
+    builder: &mut GraphBuilder,
+    source: &Source<'_>,
+    name: &str,
+    (in_maps, out, size, groups): (usize, usize, usize, usize),
+    input: NodeId,
+) -> Result<NodeId, GraphError> {
+    let (weight_name, bias_name) = (format!("{name}.weight"), format!("{name}.bias"));
+    let values = source.get(&weight_name);
+    let weight = builder.weight(weight_name, vec![out, in_maps / groups, size, size], values)?;
+    let values = source.get(&bias_name);
+    let bias = Some(builder.weight(bias_name, vec![out], values)?);
+    let pad = size / 2;
+    builder.push(Op::Conv { weight, bias, out, size, stride: 1, pad, dilation: 1, groups }, &[input])
+}
+
+fn leaky(builder: &mut GraphBuilder, input: NodeId) -> Result<NodeId, GraphError> {
+    builder.push(Op::Activate(Activation::Leaky), &[input])
+}
+
+/// Every map times its own constant.
+fn scale(builder: &mut GraphBuilder, name: &str, by: Vec<f32>, input: NodeId) -> Result<NodeId, GraphError> {
+    let maps = by.len();
+    let weight = builder.weight(name, vec![maps, 1, 1, 1], by)?;
+    let op =
+        Op::Conv { weight, bias: None, out: maps, size: 1, stride: 1, pad: 0, dilation: 1, groups: maps };
+    builder.push(op, &[input])
+}
+
+impl AutoTiler for Lite {
+    fn spec(&self) -> &TilerSpec {
+        &self.spec
+    }
+
+    /// Linear path plus a branch of 1x1, depth-wise 5x5 and 1x1.
+    fn encoder(&self) -> Result<Graph, GraphError> {
+        let (spec, source, e) = (&self.spec, Source(&self.weights), self.shape.encoder_width);
+        let mut builder = GraphBuilder::new();
+        let b = &mut builder;
+        let input = b.input(spec.feature);
+        let folded = fold_space(b, spec, input)?;
+        let linear = conv(b, &source, "tiler.linear", (spec.folded(), spec.maps, 1, 1), folded)?;
+        let mixed = conv(b, &source, "tiler.mix", (spec.folded(), e, 1, 1), folded)?;
+        let mixed = leaky(b, mixed)?;
+        let looked = conv(b, &source, "tiler.look", (e, e, 5, e), mixed)?;
+        let looked = leaky(b, looked)?;
+        let branch = conv(b, &source, "tiler.out", (e, spec.maps, 1, 1), looked)?;
+        // The branch works on values around 1, the plane in bytes.
+        let branch = scale(b, "tiler.unit", vec![PLANE_UNIT; spec.maps], branch)?;
+        let maps = b.push(Op::Add, &[linear, branch])?;
+        let plane = to_plane(b, spec, maps)?;
+        Ok(builder.finish(&[plane]))
+    }
+
+    /// Linear path plus a residual branch that also sees the rate, scaled per channel.
+    fn decoder(&self) -> Result<Graph, GraphError> {
+        let (spec, source, d) = (&self.spec, Source(&self.weights), self.shape.decoder_width);
+        let mut builder = GraphBuilder::new();
+        let b = &mut builder;
+        let (maps, rate) = from_plane(b, spec)?;
+        let linear = conv(b, &source, "untiler.linear", (spec.maps, spec.folded(), 1, 1), maps)?;
+        let size = spec.maps_shape();
+        let rate = b.push_shaped(Op::Expand, &[rate], Shape::new(1, size.h, size.w))?;
+        let unit = scale(b, "untiler.unit", vec![PLANE_UNIT.recip(); spec.maps], maps)?;
+        let seen = b.push(Op::Concat, &[unit, rate])?;
+        let mut state = conv(b, &source, "untiler.in", (spec.maps + 1, d, 5, 1), seen)?;
+        state = leaky(b, state)?;
+        for block in 0..self.shape.decoder_blocks {
+            let inner = conv(b, &source, &format!("untiler.{block}.a"), (d, d, 3, 1), state)?;
+            let inner = leaky(b, inner)?;
+            let inner = conv(b, &source, &format!("untiler.{block}.b"), (d, d, 3, 1), inner)?;
+            state = b.push(Op::Add, &[state, inner])?;
+        }
+        let branch = conv(b, &source, "untiler.out", (d, spec.folded(), 3, 1), state)?;
+        let branch = scale(b, "untiler.sigma.weight", source.get("untiler.sigma.weight").to_vec(), branch)?;
+        let folded = b.push(Op::Add, &[linear, branch])?;
+        let feature = unfold_space(b, spec, folded)?;
+        Ok(builder.finish(&[feature]))
+    }
+}
