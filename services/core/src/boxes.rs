@@ -25,3 +25,14 @@ pub struct Detection {
     /// Where it is.
     pub bbox: BBox,
 }
+
+/// One annotated object.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct GroundTruth {
+    /// Index into the class names.
+    pub class: u16,
+    /// Where it is.
+    pub bbox: BBox,
+    /// Marked as hard to see: finding it counts neither for nor against a detector.
+    pub difficult: bool,
+}

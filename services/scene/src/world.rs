@@ -1,0 +1,149 @@
+//! The generated world: streets with cars, people, signs and the like, and where each of them is.
+//!
+//! Everything follows from the seed: any frame can be asked for at any time, and is the same each time.
+//! A world is seen in two ways: [`World::frame`] is a video (shots of [`SHOT_FRAMES`] frames, each in a
+//! street of its own, with camera and things in motion), [`World::scene`] is an endless set of pictures,
+//! each of another street, for training and scoring.
+
+mod backdrop;
+mod pen;
+mod raster;
+mod sensor;
+mod street;
+mod things;
+
+use autotiler_core::boxes::{BBox, GroundTruth};
+
+use crate::picture::Picture;
+
+use self::{
+    pen::Pen,
+    raster::{Canvas, Extent},
+    street::Street,
+};
+
+/// Names of the classes, by index.
+pub const CLASSES: [&str; 8] = ["car", "bus", "truck", "bicycle", "person", "dog", "traffic-light", "sign"];
+/// Frames of the video after which it cuts to another street.
+pub const SHOT_FRAMES: u32 = 50;
+/// Frames per second of the video.
+pub const FRAMES_PER_SECOND: f32 = 25.0;
+/// A thing of which less than this share is seen (the rest hidden or outside) is not annotated.
+pub const LEAST_VISIBLE_SHARE: f32 = 0.35;
+/// A thing whose box is smaller than this share of the picture's shorter side, either way, is not annotated.
+pub const LEAST_SIDE_SHARE: f32 = 0.015;
+
+/// What a world is made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WorldOptions {
+    /// Two worlds of one seed are the same.
+    pub seed: u64,
+    /// Columns of its pictures, 1 to 4096.
+    pub width: usize,
+    /// Rows of its pictures, 1 to 4096.
+    pub height: usize,
+}
+
+/// A world that can be looked at.
+#[derive(Debug, Clone)]
+pub struct World {
+    options: WorldOptions,
+}
+
+/// A picture and what is in it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scene {
+    /// What the camera gives.
+    pub picture: Picture,
+    /// Boxes of what is seen; classes are indices into [`CLASSES`].
+    pub truth: Vec<GroundTruth>,
+}
+
+/// Sets apart the random numbers of the video from those of the single pictures.
+#[derive(Clone, Copy)]
+enum Stream {
+    Video = 1,
+    Scenes = 2,
+    Noise = 3,
+}
+
+impl World {
+    /// A world; sizes outside their range are clamped into it.
+    pub fn new(options: WorldOptions) -> Self {
+        let WorldOptions { seed, width, height } = options;
+        Self { options: WorldOptions { seed, width: width.clamp(1, 4096), height: height.clamp(1, 4096) } }
+    }
+
+    /// What it was made from.
+    pub fn options(&self) -> WorldOptions {
+        self.options
+    }
+
+    /// Frame `index` of the video.
+    pub fn frame(&self, index: u32) -> Scene {
+        let street_seed = self.mix(Stream::Video, index / SHOT_FRAMES);
+        let seconds = (index % SHOT_FRAMES) as f32 / FRAMES_PER_SECOND;
+        self.look(street_seed, seconds, self.mix(Stream::Noise, index))
+    }
+
+    /// Picture `index` of the set of independent streets.
+    pub fn scene(&self, index: u32) -> Scene {
+        let street_seed = self.mix(Stream::Scenes, index);
+        let shot_s = SHOT_FRAMES as f32 / FRAMES_PER_SECOND;
+        let seconds = (street_seed >> 40) as f32 / (1u64 << 24) as f32 * shot_s;
+        self.look(street_seed, seconds, street_seed ^ 1)
+    }
+
+    fn look(&self, street_seed: u64, seconds: f32, noise_seed: u64) -> Scene {
+        let WorldOptions { width, height, .. } = self.options;
+        let (w, h) = (width as f32, height as f32);
+        let street = Street::new(street_seed, w / h);
+        let camera = street.camera(seconds, w, h);
+        // Two numbers for each thing: its own and its rider's.
+        let mut canvas = Canvas::new(width, height, street.things.len() * 2);
+        street.backdrop.draw(&mut canvas, &camera, &street.light);
+        let mut drawn = vec![0; street.things.len() * 2 + 1];
+        for (i, thing) in street.things.iter().enumerate() {
+            // Numbers fit: a street has some dozens of things.
+            let owner = (2 * i + 1) as u16;
+            let annotated = if thing.kind.class().is_some() { owner } else { 0 };
+            let mut pen =
+                Pen::new(&mut canvas, street.light, &camera, thing.at(seconds), thing.facing, annotated);
+            thing.draw(&mut pen, annotated, seconds);
+            drawn[2 * i + 1] = canvas.pixels_of(owner);
+            drawn[2 * i + 2] = canvas.pixels_of(owner + 1);
+        }
+        let truth = truth(&street, &canvas, &drawn);
+        let rgb = sensor::expose(canvas.rgb, width, height, street.blur, street.noise, noise_seed);
+        Scene { picture: Picture { width, height, rgb }, truth }
+    }
+
+    fn mix(&self, stream: Stream, index: u32) -> u64 {
+        let key = self.options.seed ^ ((stream as u64) << 56) ^ u64::from(index).rotate_left(20);
+        sensor::scramble(sensor::scramble(key).wrapping_add(u64::from(index)))
+    }
+}
+
+/// The boxes of what is seen well enough; `drawn` says how many pixels each thing had when it was drawn.
+fn truth(street: &Street, canvas: &Canvas, drawn: &[u32]) -> Vec<GroundTruth> {
+    let (w, h) = (canvas.width as f32, canvas.height as f32);
+    let least_px = LEAST_SIDE_SHARE * w.min(h);
+    let extents = canvas.extents();
+    let annotate = |owner: usize, class: u16| {
+        let Extent { x0, y0, x1, y1, pixels } = (*extents.get(owner)?)?;
+        let [x0, y0, x1, y1] = [x0, y0, x1, y1].map(|v| v as f32);
+        let seen = pixels as f32 / drawn[owner].max(1) as f32;
+        let big = (x1 - x0).min(y1 - y0) >= least_px;
+        let bbox = BBox { x0: x0 / w, y0: y0 / h, x1: x1 / w, y1: y1 / h };
+        (seen >= LEAST_VISIBLE_SHARE && big).then_some(GroundTruth { class, bbox, difficult: false })
+    };
+    let person = things::Kind::Person.class();
+    let things = street.things.iter().enumerate();
+    things
+        .flat_map(|(i, thing)| {
+            let own = thing.kind.class().and_then(|class| annotate(2 * i + 1, class));
+            let rider = person.filter(|_| thing.rider).and_then(|class| annotate(2 * i + 2, class));
+            own.into_iter().chain(rider)
+        })
+        .collect()
+}
