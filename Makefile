@@ -1,0 +1,27 @@
+# The two commands to know are `make demo` and `make test`; each installs what it needs and can be called again.
+# What they do stands in tests/setup/.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench install clean-cache
+
+help: ## say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## show the whole way of a frame on this machine; results in out/demo (DEMO_ARGS="..." for more)
+	@tests/setup/demo $(DEMO_ARGS)
+
+test: ## everything CI checks: fmt, clippy, docs, cargo-deny, all tests with real nats-server, ffmpeg, libtorch
+	@tests/setup/check test
+
+lint: ## the part of `make test` that runs no test
+	@tests/setup/check lint
+
+bench: ## print the measured figures as ratios, in one run
+	@tests/setup/install demo
+	@eval "$$(tests/setup/env)" && cargo run --locked --release --package autotiler -- bench $(BENCH_ARGS)
+
+install: ## only install what `make test` needs (then: eval "$$(tests/setup/env)")
+	@tests/setup/install test
+
+clean-cache: ## remove what was installed outside the tree (AUTOTILER_CACHE, by default ~/.cache/autotiler)
+	rm -rf "$${AUTOTILER_CACHE:-$$HOME/.cache/autotiler}"
