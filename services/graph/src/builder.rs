@@ -1,6 +1,6 @@
 //! Builds graphs, checking every operator as it is put in.
 
-mod infer;
+pub(crate) mod infer;
 
 use std::{collections::HashMap, sync::Arc};
 

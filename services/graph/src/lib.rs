@@ -4,9 +4,13 @@
 //! files, tilers are built here, heads and tails are cut here; nothing here runs or reads a file.
 
 pub mod builder;
+pub mod darknet;
 pub mod engine;
 pub mod graph;
+pub mod macs;
 pub mod op;
+pub mod partition;
+pub mod reference;
 pub mod tensor;
 pub mod tiler;
 

@@ -11,7 +11,7 @@ use crate::{
 const MAX_VALUES: usize = i32::MAX as usize;
 
 /// Shape of what `op` yields.
-pub(super) fn shape(op: &Op, inputs: &[Shape]) -> Result<Shape, GraphError> {
+pub(crate) fn shape(op: &Op, inputs: &[Shape]) -> Result<Shape, GraphError> {
     if matches!(op, Op::Input | Op::InputU8 | Op::Crop | Op::Untile { .. } | Op::Expand) {
         return Err(GraphError::NeedsShape { op: op.name().to_owned() });
     }
@@ -19,7 +19,7 @@ pub(super) fn shape(op: &Op, inputs: &[Shape]) -> Result<Shape, GraphError> {
 }
 
 /// Checks a shape that was given for what `op` yields.
-pub(super) fn check_given(op: &Op, inputs: &[Shape], given: Shape) -> Result<(), GraphError> {
+pub(crate) fn check_given(op: &Op, inputs: &[Shape], given: Shape) -> Result<(), GraphError> {
     let possible = match (op, inputs) {
         (Op::Input | Op::InputU8, []) => return Err(GraphError::NeedsShape { op: op.name().to_owned() }),
         (Op::Crop, [x]) => given.c == x.c && given.h <= x.h && given.w <= x.w,
@@ -42,7 +42,7 @@ pub(super) fn check_given(op: &Op, inputs: &[Shape], given: Shape) -> Result<(),
 }
 
 /// The weights of `op` with the dimensions that they must have.
-pub(super) fn weight_dims(op: &Op, inputs: &[Shape]) -> Result<Vec<(WeightId, Vec<usize>)>, GraphError> {
+pub(crate) fn weight_dims(op: &Op, inputs: &[Shape]) -> Result<Vec<(WeightId, Vec<usize>)>, GraphError> {
     match (op, inputs) {
         (Op::Conv { weight, bias, out, size, groups, .. }, [x]) => {
             if *groups == 0 || !x.c.is_multiple_of(*groups) || !out.is_multiple_of(*groups) {
