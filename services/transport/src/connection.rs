@@ -1,0 +1,265 @@
+//! The connection to the broker: made with patience, watched, and given back by a drain.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_nats::{Client, ConnectErrorKind, Event};
+use bytes::Bytes;
+use tokio::sync::watch;
+
+use crate::{
+    drop_reason::DropReason,
+    options::{Auth, ConnectOptions},
+};
+
+/// Commands that may wait in the client. Frames wait in our own queue, which knows their age.
+const CLIENT_CAPACITY: usize = 64;
+
+/// Whether the broker is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkState {
+    /// Connected.
+    Up,
+    /// Lost; the client tries to reconnect until the connection is closed.
+    Down,
+}
+
+/// A live or reconnecting connection. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    client: Client,
+    link: watch::Receiver<LinkState>,
+    slow_losses: Arc<AtomicU64>,
+}
+
+/// Why no connection will come, however long one waits.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The credentials file cannot be used.
+    #[error("reading the NATS credentials file {path}")]
+    Credentials {
+        /// The file.
+        path: std::path::PathBuf,
+        /// The system's own words.
+        #[source]
+        source: io::Error,
+    },
+    /// The broker knows us and says no.
+    #[error("nats-server refuses our credentials")]
+    Refused(#[source] async_nats::ConnectError),
+    /// The broker takes smaller messages than we need.
+    #[error(transparent)]
+    PayloadLimit(#[from] PayloadLimit),
+}
+
+/// The broker's `max_payload` is too small.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("nats-server takes messages of at most {limit} bytes, {needed} are needed: raise max_payload")]
+pub struct PayloadLimit {
+    /// What the broker takes, in bytes.
+    pub limit: usize,
+    /// What we need, in bytes.
+    pub needed: usize,
+}
+
+/// A subscription could not be made.
+#[derive(Debug, thiserror::Error)]
+#[error("subscribing to {subject}")]
+pub struct SubscribeError {
+    pub(crate) subject: String,
+    #[source]
+    pub(crate) source: async_nats::SubscribeError,
+}
+
+/// Connects, and waits for an absent broker for as long as this future is polled. Drop it to give up.
+///
+/// # Errors
+/// [`ConnectError::Credentials`] and [`ConnectError::Refused`], which no waiting mends.
+pub async fn connect(options: &ConnectOptions) -> Result<Connection, ConnectError> {
+    let servers: Vec<_> = options.urls.iter().map(|url| url.address()).collect();
+    let shown = options.urls.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    let mut attempt = 0;
+    let mut said = None;
+    loop {
+        attempt += 1;
+        let (link_sender, link) = watch::channel(LinkState::Down);
+        let slow_losses = Arc::new(AtomicU64::new(0));
+        let client_options = client_options(options, link_sender, slow_losses.clone()).await?;
+        match client_options.connect(servers.clone()).await {
+            Ok(client) => {
+                let connection = Connection { client, link, slow_losses };
+                connection.wait_up().await;
+                return Ok(connection);
+            }
+            Err(error) => match error.kind() {
+                ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
+                    return Err(ConnectError::Refused(error));
+                }
+                kind => {
+                    // Said once for each kind of trouble, not at every try.
+                    if said != Some(kind) {
+                        tracing::warn!(%error, servers = shown, "no nats-server; trying again until it is there");
+                        said = Some(kind);
+                    }
+                }
+            },
+        }
+        tokio::time::sleep(options.backoff.delay(attempt)).await;
+    }
+}
+
+async fn client_options(
+    options: &ConnectOptions,
+    link: watch::Sender<LinkState>,
+    slow_losses: Arc<AtomicU64>,
+) -> Result<async_nats::ConnectOptions, ConnectError> {
+    let client = async_nats::ConnectOptions::new();
+    let client = match &options.auth {
+        Auth::Anonymous => client,
+        Auth::Token(token) => client.token(token.reveal().to_owned()),
+        Auth::UserPassword { user, password } => {
+            client.user_and_password(user.clone(), password.reveal().to_owned())
+        }
+        Auth::CredentialsFile(path) => client
+            .credentials_file(path)
+            .await
+            .map_err(|source| ConnectError::Credentials { path: path.clone(), source })?,
+    };
+    let backoff = options.backoff;
+    // The library also waits before its very first try, which our own loop has already timed.
+    let delay = move |attempt| if attempt <= 1 { Duration::ZERO } else { backoff.delay(attempt - 1) };
+    Ok(client
+        .name(&options.name)
+        .client_capacity(CLIENT_CAPACITY)
+        .subscription_capacity(options.subscription_capacity.max(1))
+        .ping_interval(options.ping_interval)
+        .connection_timeout(options.connect_timeout)
+        .reconnect_delay_callback(delay)
+        .event_callback(move |event| {
+            take_event(&event, &link, &slow_losses);
+            std::future::ready(())
+        }))
+}
+
+fn take_event(event: &Event, link: &watch::Sender<LinkState>, slow_losses: &AtomicU64) {
+    let to = |state| link.send_if_modified(|now| std::mem::replace(now, state) != state);
+    match event {
+        Event::Connected => {
+            if to(LinkState::Up) {
+                tracing::info!("nats link up");
+            }
+        }
+        Event::Disconnected | Event::Closed => {
+            if to(LinkState::Down) {
+                tracing::warn!("nats link down");
+            }
+        }
+        Event::SlowConsumer(_) => {
+            slow_losses.fetch_add(1, Ordering::Relaxed);
+        }
+        other => tracing::debug!(event = %other, "nats"),
+    }
+}
+
+impl Connection {
+    /// The link's state, and its changes.
+    pub fn link(&self) -> watch::Receiver<LinkState> {
+        self.link.clone()
+    }
+
+    /// Whether the link is up now.
+    pub fn is_up(&self) -> bool {
+        *self.link.borrow() == LinkState::Up
+    }
+
+    /// Waits until the link is up; for ever once the connection is closed.
+    pub async fn wait_up(&self) {
+        self.wait_for(LinkState::Up).await;
+    }
+
+    /// Waits until the link is down or closed.
+    pub async fn wait_down(&self) {
+        self.wait_for(LinkState::Down).await;
+    }
+
+    async fn wait_for(&self, state: LinkState) {
+        let mut link = self.link.clone();
+        let gone = link.wait_for(|now| *now == state).await.is_err();
+        if gone && state == LinkState::Up {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Largest message that the broker takes, in bytes, as it said when the link last came up.
+    pub fn max_payload(&self) -> usize {
+        self.client.max_payload()
+    }
+
+    /// Whether messages of `needed` bytes can be sent. Ask at start and whenever the link comes up.
+    ///
+    /// # Errors
+    /// [`PayloadLimit`].
+    pub fn check_payload(&self, needed: usize) -> Result<(), PayloadLimit> {
+        let limit = self.max_payload();
+        if needed > limit { Err(PayloadLimit { limit, needed }) } else { Ok(()) }
+    }
+
+    /// Messages lost so far because a subscription of this connection was full.
+    pub fn slow_consumer_losses(&self) -> u64 {
+        self.slow_losses.load(Ordering::Relaxed)
+    }
+
+    /// Publishes a message that is of no use later: it is handed over now or not at all.
+    ///
+    /// # Errors
+    /// [`DropReason::Disconnected`] or [`DropReason::PayloadLimit`].
+    pub async fn publish_now(&self, subject: String, payload: Bytes) -> Result<(), DropReason> {
+        if !self.is_up() {
+            return Err(DropReason::Disconnected);
+        }
+        self.check_payload(payload.len()).map_err(|_| DropReason::PayloadLimit)?;
+        self.client.publish(subject, payload).await.map_err(|_| DropReason::Disconnected)
+    }
+
+    /// Waits until all that was published has been written to the link, or the link goes down.
+    pub async fn flush(&self) {
+        tokio::select! {
+            flushed = self.client.flush() => if let Err(error) = flushed {
+                tracing::debug!(%error, "flush");
+            },
+            () = self.wait_down() => {}
+        }
+    }
+
+    /// Writes out what was published and closes all subscriptions and the link.
+    pub async fn close(self) {
+        self.flush().await;
+        if let Err(error) = self.client.drain().await {
+            tracing::debug!(%error, "drain");
+        }
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(crate) async fn subscribe(&self, subject: String) -> Result<async_nats::Subscriber, SubscribeError> {
+        let made = self.client.subscribe(subject.clone()).await;
+        made.map_err(|source| SubscribeError { subject, source })
+    }
+
+    pub(crate) async fn queue_subscribe(
+        &self,
+        subject: String,
+        group: &str,
+    ) -> Result<async_nats::Subscriber, SubscribeError> {
+        let made = self.client.queue_subscribe(subject.clone(), group.to_owned()).await;
+        made.map_err(|source| SubscribeError { subject, source })
+    }
+}

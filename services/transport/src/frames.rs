@@ -1,0 +1,67 @@
+//! Frames that arrive at a decoder.
+
+use autotiler_core::{DeviceId, Digest};
+use bytes::Bytes;
+use futures::StreamExt;
+
+use crate::{
+    connection::{Connection, SubscribeError},
+    subject::{DECODERS, FrameSubject},
+};
+
+/// One frame as it came.
+#[derive(Debug, Clone)]
+pub struct InboundFrame {
+    /// Who sent it.
+    pub device: DeviceId,
+    /// Header and access unit.
+    pub payload: Bytes,
+    /// Where its answer goes; `None` when the sender wants none.
+    pub reply: Option<String>,
+}
+
+/// One decoder's share of the frames of one network.
+///
+/// Frames wait in the subscription, as many as [`crate::ConnectOptions::subscription_capacity`] says; read
+/// them out at once and answer what there is no room for, since what the subscription loses is counted
+/// ([`Connection::slow_consumer_losses`]) but not answered.
+#[derive(Debug)]
+pub struct FrameSubscriber {
+    messages: async_nats::Subscriber,
+}
+
+impl FrameSubscriber {
+    /// Joins the decoders of `network`.
+    ///
+    /// # Errors
+    /// [`SubscribeError`] when the connection is closed.
+    pub async fn subscribe(connection: &Connection, network: &Digest) -> Result<Self, SubscribeError> {
+        let messages = connection.queue_subscribe(FrameSubject::all_devices(network), DECODERS).await?;
+        Ok(Self { messages })
+    }
+
+    /// The next frame; `None` once drained or closed.
+    pub async fn next(&mut self) -> Option<InboundFrame> {
+        loop {
+            let message = self.messages.next().await?;
+            match message.subject.as_str().parse::<FrameSubject>() {
+                Ok(subject) => {
+                    return Some(InboundFrame {
+                        device: subject.device,
+                        payload: message.payload,
+                        reply: message.reply.map(|reply| reply.as_str().to_owned()),
+                    });
+                }
+                Err(error) => tracing::debug!(%error, "not a frame"),
+            }
+        }
+    }
+
+    /// Tells the broker to give new frames to others. Those that are here already still come out of
+    /// [`FrameSubscriber::next`], which then yields `None`.
+    pub async fn drain(&mut self) {
+        if let Err(error) = self.messages.drain().await {
+            tracing::debug!(%error, "drain");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Parameter sets (VPS, SPS, PPS): asked for by digest, once per stream and decoder.
+
+use std::time::Duration;
+
+use autotiler_core::DeviceId;
+use bytes::Bytes;
+use futures::StreamExt;
+
+use crate::{
+    connection::{Connection, SubscribeError},
+    subject,
+};
+
+/// Why a decoder has no parameter sets.
+#[derive(Debug, thiserror::Error)]
+pub enum ParameterError {
+    /// The device is not there.
+    #[error("nobody answers for the parameter sets of {device}")]
+    NoDevice {
+        /// The device.
+        device: DeviceId,
+        /// The client's own words.
+        #[source]
+        source: async_nats::RequestError,
+    },
+    /// The device has no such sets.
+    #[error("{device} has no parameter sets {digest:08x}")]
+    Unknown {
+        /// The device.
+        device: DeviceId,
+        /// The digest asked for.
+        digest: u32,
+    },
+}
+
+/// Asks `device` for the parameter sets of `digest`.
+///
+/// # Errors
+/// [`ParameterError`].
+pub async fn request_parameters(
+    connection: &Connection,
+    device: &DeviceId,
+    digest: u32,
+    timeout: Duration,
+) -> Result<Bytes, ParameterError> {
+    let question = Bytes::copy_from_slice(&digest.to_be_bytes());
+    let request = async_nats::Request::new().payload(question).timeout(Some(timeout));
+    let answer = connection
+        .client()
+        .send_request(subject::parameters(device), request)
+        .await
+        .map_err(|source| ParameterError::NoDevice { device: device.clone(), source })?;
+    // An empty answer is a device's "no such sets": real ones are never empty.
+    if answer.payload.is_empty() {
+        return Err(ParameterError::Unknown { device: device.clone(), digest });
+    }
+    Ok(answer.payload)
+}
+
+/// Answers requests for the parameter sets of `device` by `find`, until the connection is closed.
+///
+/// # Errors
+/// [`SubscribeError`] when the connection is closed before it starts.
+pub async fn serve_parameters(
+    connection: &Connection,
+    device: &DeviceId,
+    find: impl Fn(u32) -> Option<Bytes>,
+) -> Result<(), SubscribeError> {
+    let mut requests = connection.subscribe(subject::parameters(device)).await?;
+    while let Some(request) = requests.next().await {
+        let (Some(reply), Ok(digest)) = (request.reply, <[u8; 4]>::try_from(request.payload.as_ref())) else {
+            tracing::debug!(bytes = request.payload.len(), "not a request for parameter sets");
+            continue;
+        };
+        let sets = find(u32::from_be_bytes(digest)).unwrap_or_default();
+        if let Err(reason) = connection.publish_now(reply.as_str().to_owned(), sets).await {
+            tracing::debug!(%reason, "answering a request for parameter sets");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! A nats-server of one's own, for tests.
+
+use std::{
+    fs,
+    io::{self, BufRead, BufReader},
+    net::{Ipv4Addr, TcpListener},
+    process::{Child, Command, Stdio},
+};
+
+use tempfile::TempDir;
+
+use crate::options::ServerUrl;
+
+/// A nats-server child on a free port of the loopback; killed when dropped.
+#[derive(Debug)]
+pub struct NatsServer {
+    port: u16,
+    directory: TempDir,
+    child: Option<Child>,
+}
+
+/// Why no server came up.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// A file, a port or the program could not be had.
+    #[error("starting nats-server (is it on PATH?)")]
+    Start(#[from] io::Error),
+    /// It ended before it was ready.
+    #[error("nats-server ended before it was ready: {0}")]
+    Ended(String),
+}
+
+impl NatsServer {
+    /// A server with the default limits, started.
+    ///
+    /// # Errors
+    /// [`ServerError`].
+    pub fn start() -> Result<Self, ServerError> {
+        let mut server = Self::stopped("")?;
+        server.resume()?;
+        Ok(server)
+    }
+
+    /// A server that has its port and `config` (lines of a nats-server configuration) and is not started.
+    ///
+    /// # Errors
+    /// [`ServerError::Start`].
+    pub fn stopped(config: &str) -> Result<Self, ServerError> {
+        let directory = tempfile::tempdir()?;
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let server = Self { port, directory, child: None };
+        server.configure(config)?;
+        Ok(server)
+    }
+
+    /// Replaces the configuration, for the next start.
+    ///
+    /// # Errors
+    /// [`ServerError::Start`].
+    pub fn configure(&self, config: &str) -> Result<(), ServerError> {
+        let text = format!("listen: \"127.0.0.1:{}\"\n{config}\n", self.port);
+        fs::write(self.directory.path().join("nats.conf"), text)?;
+        Ok(())
+    }
+
+    /// Starts it, on the same port as ever, and waits until it is ready.
+    ///
+    /// # Errors
+    /// [`ServerError`].
+    pub fn resume(&mut self) -> Result<(), ServerError> {
+        let config = self.directory.path().join("nats.conf");
+        let mut child = Command::new("nats-server")
+            .arg("-c")
+            .arg(config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let log = child.stderr.take();
+        self.child = Some(child);
+        let mut lines = BufReader::new(log.ok_or_else(|| io::Error::other("no log"))?).lines();
+        let mut said = String::new();
+        for line in lines.by_ref() {
+            let line = line?;
+            if line.contains("Server is ready") {
+                // Keep reading, or the server would block on a full pipe.
+                std::thread::spawn(move || lines.for_each(drop));
+                return Ok(());
+            }
+            said.push_str(&line);
+            said.push('\n');
+        }
+        Err(ServerError::Ended(said))
+    }
+
+    /// Kills it, as a crash would.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // Both fail only for a child that is gone already.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Where it listens, or would.
+    pub fn url(&self) -> ServerUrl {
+        let url = format!("nats://127.0.0.1:{}", self.port);
+        url.parse().expect("a host and a port make an address")
+    }
+}
+
+impl Drop for NatsServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
