@@ -14,11 +14,13 @@ pub use lite::{Lite, LiteShape};
 pub use plain::{Plain, PlainFit};
 pub use spec::{Grid, TilerSpec};
 
+use std::sync::Arc;
+
 use autotiler_core::{Gain, Shape};
 
 use crate::{
     builder::GraphBuilder,
-    graph::{Graph, GraphError, NodeId},
+    graph::{Graph, GraphError, NodeId, Weight},
     op::Op,
     tensor::Tensor,
 };
@@ -30,6 +32,9 @@ pub const GAIN_SHAPE: Shape = Shape::new(2, 1, 1);
 pub trait AutoTiler {
     /// Its dimensions.
     fn spec(&self) -> &TilerSpec;
+
+    /// All weights by name, as [`weight_named`] finds them again; what a model directory keeps.
+    fn weights(&self) -> Vec<Weight>;
 
     /// Input: the feature map (f32). Output: the plane (u8, one map of [`TilerSpec::plane`]).
     ///
@@ -75,6 +80,16 @@ pub enum TilerError {
     /// Weights that do not fit.
     #[error("building the tiler's graph")]
     Graph(#[from] GraphError),
+}
+
+/// The values of the weight `name`; empty when it is missing, which the builder then refuses by its name.
+pub fn weight_named(weights: &[Weight], name: &str) -> Arc<Vec<f32>> {
+    weights.iter().find(|w| w.name == name).map_or_else(Default::default, |w| Arc::clone(&w.values))
+}
+
+/// A named weight.
+fn weight(name: &str, dims: &[usize], values: Vec<f32>) -> Weight {
+    Weight { name: name.to_owned(), dims: dims.to_vec(), values: Arc::new(values) }
 }
 
 /// The decoder's second input for planes scaled by `gains`: per picture `1/factor` and

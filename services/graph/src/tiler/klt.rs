@@ -6,10 +6,13 @@
 
 use nalgebra::{DMatrix, DVector, SymmetricEigen};
 
-use super::{AutoTiler, TilerError, TilerSpec, fold_space, from_plane, pointwise, to_plane, unfold_space};
+use super::{
+    AutoTiler, TilerError, TilerSpec, fold_space, from_plane, pointwise, to_plane, unfold_space, weight,
+    weight_named,
+};
 use crate::{
     builder::GraphBuilder,
-    graph::{Graph, GraphError},
+    graph::{Graph, GraphError, Weight},
 };
 
 /// A byte spans this many standard deviations of the strongest map.
@@ -146,9 +149,35 @@ fn sorted_eigenvectors(matrix: DMatrix<f64>) -> (DMatrix<f64>, Vec<f64>) {
     (DMatrix::from_columns(&columns), order.iter().map(|&i| eigen.eigenvalues[i]).collect())
 }
 
+impl Klt {
+    /// The transform that [`AutoTiler::weights`] gave; missing weights are refused when a graph is built.
+    pub fn from_weights(spec: TilerSpec, weights: &[Weight]) -> Self {
+        let get = |name| weight_named(weights, name).to_vec();
+        Self {
+            spec,
+            forward: get("tiler.linear.weight"),
+            forward_bias: get("tiler.linear.bias"),
+            inverse: get("untiler.linear.weight"),
+            mean: get("untiler.linear.bias"),
+            sigma: get("untiler.sigma.weight"),
+        }
+    }
+}
+
 impl AutoTiler for Klt {
     fn spec(&self) -> &TilerSpec {
         &self.spec
+    }
+
+    fn weights(&self) -> Vec<Weight> {
+        let (maps, folded) = (self.spec.maps, self.spec.folded());
+        vec![
+            weight("tiler.linear.weight", &[maps, folded, 1, 1], self.forward.clone()),
+            weight("tiler.linear.bias", &[maps], self.forward_bias.clone()),
+            weight("untiler.linear.weight", &[folded, maps, 1, 1], self.inverse.clone()),
+            weight("untiler.linear.bias", &[folded], self.mean.clone()),
+            weight("untiler.sigma.weight", &[folded, 1, 1, 1], self.sigma.clone()),
+        ]
     }
 
     fn encoder(&self) -> Result<Graph, GraphError> {

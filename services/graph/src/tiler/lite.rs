@@ -3,11 +3,12 @@
 //! It starts as the KLT exactly: the encoder's branch starts small, the decoder's ends in zeros. The
 //! decoder also sees how coarse the plane is, so one set of weights serves the whole range of gains.
 
-use std::sync::Arc;
-
 use autotiler_core::Shape;
 
-use super::{AutoTiler, Klt, TilerError, TilerSpec, fold_space, from_plane, to_plane, unfold_space};
+use super::{
+    AutoTiler, Klt, TilerError, TilerSpec, fold_space, from_plane, to_plane, unfold_space, weight,
+    weight_named,
+};
 use crate::{
     builder::GraphBuilder,
     graph::{Graph, GraphError, NodeId, Weight},
@@ -46,16 +47,6 @@ pub struct Lite {
     pub weights: Vec<Weight>,
 }
 
-/// Where weights come from while a graph is built: found by name, checked by the builder.
-struct Source<'a>(&'a [Weight]);
-
-impl Source<'_> {
-    fn get(&self, name: &str) -> Arc<Vec<f32>> {
-        // A missing weight is empty and thus refused by the builder with its name.
-        self.0.iter().find(|w| w.name == name).map_or_else(Default::default, |w| Arc::clone(&w.values))
-    }
-}
-
 impl Lite {
     /// A tiler that computes what `klt` does; `random` yields values of unit variance.
     ///
@@ -67,13 +58,7 @@ impl Lite {
         mut random: impl FnMut() -> f32,
     ) -> Result<Self, TilerError> {
         let spec = klt.spec;
-        let mut weights = vec![
-            weight("tiler.linear.weight", &[spec.maps, spec.folded(), 1, 1], klt.forward.clone()),
-            weight("tiler.linear.bias", &[spec.maps], klt.forward_bias.clone()),
-            weight("untiler.linear.weight", &[spec.folded(), spec.maps, 1, 1], klt.inverse.clone()),
-            weight("untiler.linear.bias", &[spec.folded()], klt.mean.clone()),
-            weight("untiler.sigma.weight", &[spec.folded(), 1, 1, 1], klt.sigma.clone()),
-        ];
+        let mut weights = klt.weights();
         for (name, dims, gain) in branch_weights(&spec, &shape) {
             let fan_in: usize = dims.iter().skip(1).product();
             let len = dims.iter().product::<usize>();
@@ -84,10 +69,20 @@ impl Lite {
         }
         Ok(Self { spec, shape, weights })
     }
-}
 
-fn weight(name: &str, dims: &[usize], values: Vec<f32>) -> Weight {
-    Weight { name: name.to_owned(), dims: dims.to_vec(), values: Arc::new(values) }
+    /// The tiler that [`AutoTiler::weights`] gave: the widths are read off the weights.
+    pub fn from_weights(spec: TilerSpec, weights: Vec<Weight>) -> Self {
+        let first_dim = |name: &str| {
+            weights.iter().find(|w| w.name == name).and_then(|w| w.dims.first().copied()).unwrap_or(0)
+        };
+        let has_block = |i: &usize| weights.iter().any(|w| w.name == format!("untiler.{i}.a.weight"));
+        let shape = LiteShape {
+            encoder_width: first_dim("tiler.mix.weight"),
+            decoder_width: first_dim("untiler.in.weight"),
+            decoder_blocks: (0..).take_while(has_block).count(),
+        };
+        Self { spec, shape, weights }
+    }
 }
 
 /// Name, dimensions and initial scale (share of He's) of each convolution in the branches.
@@ -110,15 +105,15 @@ fn branch_weights(spec: &TilerSpec, shape: &LiteShape) -> Vec<(String, Vec<usize
 /// A convolution whose padding keeps the size, with its named weights.
 fn conv(
     builder: &mut GraphBuilder,
-    source: &Source<'_>,
+    source: &[Weight],
     name: &str,
     (in_maps, out, size, groups): (usize, usize, usize, usize),
     input: NodeId,
 ) -> Result<NodeId, GraphError> {
     let (weight_name, bias_name) = (format!("{name}.weight"), format!("{name}.bias"));
-    let values = source.get(&weight_name);
+    let values = weight_named(source, &weight_name);
     let weight = builder.weight(weight_name, vec![out, in_maps / groups, size, size], values)?;
-    let values = source.get(&bias_name);
+    let values = weight_named(source, &bias_name);
     let bias = Some(builder.weight(bias_name, vec![out], values)?);
     let pad = size / 2;
     builder.push(Op::Conv { weight, bias, out, size, stride: 1, pad, dilation: 1, groups }, &[input])
@@ -142,19 +137,23 @@ impl AutoTiler for Lite {
         &self.spec
     }
 
+    fn weights(&self) -> Vec<Weight> {
+        self.weights.clone()
+    }
+
     /// Linear path plus a branch of 1x1, depth-wise 5x5 and 1x1.
     fn encoder(&self) -> Result<Graph, GraphError> {
-        let (spec, source, e) = (&self.spec, Source(&self.weights), self.shape.encoder_width);
+        let (spec, source, e) = (&self.spec, self.weights.as_slice(), self.shape.encoder_width);
         let mut builder = GraphBuilder::new();
         let b = &mut builder;
         let input = b.input(spec.feature);
         let folded = fold_space(b, spec, input)?;
-        let linear = conv(b, &source, "tiler.linear", (spec.folded(), spec.maps, 1, 1), folded)?;
-        let mixed = conv(b, &source, "tiler.mix", (spec.folded(), e, 1, 1), folded)?;
+        let linear = conv(b, source, "tiler.linear", (spec.folded(), spec.maps, 1, 1), folded)?;
+        let mixed = conv(b, source, "tiler.mix", (spec.folded(), e, 1, 1), folded)?;
         let mixed = leaky(b, mixed)?;
-        let looked = conv(b, &source, "tiler.look", (e, e, 5, e), mixed)?;
+        let looked = conv(b, source, "tiler.look", (e, e, 5, e), mixed)?;
         let looked = leaky(b, looked)?;
-        let branch = conv(b, &source, "tiler.out", (e, spec.maps, 1, 1), looked)?;
+        let branch = conv(b, source, "tiler.out", (e, spec.maps, 1, 1), looked)?;
         // The branch works on values around 1, the plane in bytes.
         let branch = scale(b, "tiler.unit", vec![PLANE_UNIT; spec.maps], branch)?;
         let maps = b.push(Op::Add, &[linear, branch])?;
@@ -164,25 +163,26 @@ impl AutoTiler for Lite {
 
     /// Linear path plus a residual branch that also sees the rate, scaled per channel.
     fn decoder(&self) -> Result<Graph, GraphError> {
-        let (spec, source, d) = (&self.spec, Source(&self.weights), self.shape.decoder_width);
+        let (spec, source, d) = (&self.spec, self.weights.as_slice(), self.shape.decoder_width);
         let mut builder = GraphBuilder::new();
         let b = &mut builder;
         let (maps, rate) = from_plane(b, spec)?;
-        let linear = conv(b, &source, "untiler.linear", (spec.maps, spec.folded(), 1, 1), maps)?;
+        let linear = conv(b, source, "untiler.linear", (spec.maps, spec.folded(), 1, 1), maps)?;
         let size = spec.maps_shape();
         let rate = b.push_shaped(Op::Expand, &[rate], Shape::new(1, size.h, size.w))?;
         let unit = scale(b, "untiler.unit", vec![PLANE_UNIT.recip(); spec.maps], maps)?;
         let seen = b.push(Op::Concat, &[unit, rate])?;
-        let mut state = conv(b, &source, "untiler.in", (spec.maps + 1, d, 5, 1), seen)?;
+        let mut state = conv(b, source, "untiler.in", (spec.maps + 1, d, 5, 1), seen)?;
         state = leaky(b, state)?;
         for block in 0..self.shape.decoder_blocks {
-            let inner = conv(b, &source, &format!("untiler.{block}.a"), (d, d, 3, 1), state)?;
+            let inner = conv(b, source, &format!("untiler.{block}.a"), (d, d, 3, 1), state)?;
             let inner = leaky(b, inner)?;
-            let inner = conv(b, &source, &format!("untiler.{block}.b"), (d, d, 3, 1), inner)?;
+            let inner = conv(b, source, &format!("untiler.{block}.b"), (d, d, 3, 1), inner)?;
             state = b.push(Op::Add, &[state, inner])?;
         }
-        let branch = conv(b, &source, "untiler.out", (d, spec.folded(), 3, 1), state)?;
-        let branch = scale(b, "untiler.sigma.weight", source.get("untiler.sigma.weight").to_vec(), branch)?;
+        let branch = conv(b, source, "untiler.out", (d, spec.folded(), 3, 1), state)?;
+        let branch =
+            scale(b, "untiler.sigma.weight", weight_named(source, "untiler.sigma.weight").to_vec(), branch)?;
         let folded = b.push(Op::Add, &[linear, branch])?;
         let feature = unfold_space(b, spec, folded)?;
         Ok(builder.finish(&[feature]))

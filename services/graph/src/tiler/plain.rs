@@ -3,10 +3,10 @@
 //! Choi and Bajic (ICIP 2018; the paper's "Tiling") normalise by minimum and maximum; the range here is
 //! global to the fit, so that it costs no bits and no pass.
 
-use super::{AutoTiler, TilerError, TilerSpec, from_plane, to_plane};
+use super::{AutoTiler, TilerError, TilerSpec, from_plane, to_plane, weight, weight_named};
 use crate::{
     builder::GraphBuilder,
-    graph::{Graph, GraphError, NodeId},
+    graph::{Graph, GraphError, NodeId, Weight},
     op::Op,
 };
 
@@ -83,9 +83,23 @@ impl Plain {
     }
 }
 
+impl Plain {
+    /// The tiler that [`AutoTiler::weights`] gave, if its range is there.
+    pub fn from_weights(spec: TilerSpec, weights: &[Weight]) -> Option<Self> {
+        match weight_named(weights, "tiler.range").as_slice() {
+            &[middle, scale] => Some(Self { spec, middle, scale }),
+            _ => None,
+        }
+    }
+}
+
 impl AutoTiler for Plain {
     fn spec(&self) -> &TilerSpec {
         &self.spec
+    }
+
+    fn weights(&self) -> Vec<Weight> {
+        vec![weight("tiler.range", &[2], vec![self.middle, self.scale])]
     }
 
     fn encoder(&self) -> Result<Graph, GraphError> {

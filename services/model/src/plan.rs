@@ -1,0 +1,107 @@
+//! Tilers off the disk, and the fused graphs that device and decoder run.
+
+use autotiler_core::{Digest, LayerIndex};
+use autotiler_graph::{
+    Graph, GraphBuilder, GraphError, Weight,
+    tiler::{AutoTiler, GAIN_SHAPE, Klt, Lite, Plain, TilerSpec},
+};
+
+use crate::manifest::TilerKind;
+
+/// A tiler with what identifies it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredTiler {
+    /// Which member of the family.
+    pub kind: TilerKind,
+    /// What the frame header carries the prefix of.
+    pub digest: Digest,
+    member: Member,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Member {
+    Plain(Plain),
+    Klt(Klt),
+    Lite(Lite),
+}
+
+impl StoredTiler {
+    /// The tiler of `kind` with these weights; none when they do not make a graph for `spec`.
+    pub(crate) fn from_weights(
+        kind: TilerKind,
+        digest: Digest,
+        spec: TilerSpec,
+        weights: Vec<Weight>,
+    ) -> Result<Self, GraphError> {
+        let member = match kind {
+            TilerKind::Plain => {
+                let missing = GraphError::WeightLen { name: "tiler.range".to_owned(), expected: 2, got: 0 };
+                Member::Plain(Plain::from_weights(spec, &weights).ok_or(missing)?)
+            }
+            TilerKind::Klt => Member::Klt(Klt::from_weights(spec, &weights)),
+            TilerKind::Lite => Member::Lite(Lite::from_weights(spec, weights)),
+        };
+        let tiler = Self { kind, digest, member };
+        // Wrong weights show here, not on the first frame.
+        tiler.tiler().encoder()?;
+        tiler.tiler().decoder()?;
+        Ok(tiler)
+    }
+
+    /// The tiler itself.
+    pub fn tiler(&self) -> &dyn AutoTiler {
+        match &self.member {
+            Member::Plain(tiler) => tiler,
+            Member::Klt(tiler) => tiler,
+            Member::Lite(tiler) => tiler,
+        }
+    }
+
+    /// Its transform, where it is the KLT: what training starts from.
+    pub fn klt(&self) -> Option<&Klt> {
+        match &self.member {
+            Member::Klt(klt) => Some(klt),
+            _ => None,
+        }
+    }
+
+    /// Its dimensions.
+    pub fn spec(&self) -> &TilerSpec {
+        self.tiler().spec()
+    }
+
+    /// Its partition point.
+    pub fn layer(&self) -> LayerIndex {
+        self.spec().layer
+    }
+}
+
+/// Head and tiler encoder as one graph: picture (f32, 0 to 1) to plane (u8).
+///
+/// # Errors
+/// [`GraphError`] when the tiler was made for another feature map.
+pub fn device_graph(head: &Graph, tiler: &dyn AutoTiler) -> Result<Graph, GraphError> {
+    let mut builder = GraphBuilder::new();
+    let inputs: Vec<_> = input_shapes(head).into_iter().map(|shape| builder.input(shape)).collect();
+    let feature = builder.append(head, &inputs)?;
+    let plane = builder.append(&tiler.encoder()?, &feature)?;
+    Ok(builder.finish(&plane))
+}
+
+/// Tiler decoder and tail as one graph: plane (u8) and gain ([`autotiler_graph::tiler::gain_input`]) to raw
+/// heads.
+///
+/// # Errors
+/// [`GraphError`] when the tiler was made for another feature map.
+pub fn server_graph(tail: &Graph, tiler: &dyn AutoTiler) -> Result<Graph, GraphError> {
+    let mut builder = GraphBuilder::new();
+    let plane = builder.input_u8(tiler.spec().plane());
+    let gain = builder.input(GAIN_SHAPE);
+    let feature = builder.append(&tiler.decoder()?, &[plane, gain])?;
+    let heads = builder.append(tail, &feature)?;
+    Ok(builder.finish(&heads))
+}
+
+fn input_shapes(graph: &Graph) -> Vec<autotiler_core::Shape> {
+    graph.inputs.iter().filter_map(|&id| graph.node(id)).map(|node| node.shape).collect()
+}
