@@ -1,5 +1,7 @@
 //! The ways of a frame and its answer through a real nats-server, and what happens when that goes away.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests, outside the functions that clippy knows as tests")]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
