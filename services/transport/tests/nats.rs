@@ -207,7 +207,6 @@ impl Decoder {
 const LIVE: QueuePolicy = QueuePolicy::Newest { max_age: Duration::from_millis(200) };
 
 #[tokio::test]
-#[ignore = "needs nats-server"]
 async fn decoders_share_the_frames_and_each_is_answered_once() {
     let server = NatsServer::start().unwrap();
     let device = Device::start(&server, QueuePolicy::Wait, 2, 8).await;
@@ -228,7 +227,6 @@ async fn decoders_share_the_frames_and_each_is_answered_once() {
 }
 
 #[tokio::test]
-#[ignore = "needs nats-server"]
 async fn without_a_decoder_the_broker_says_so_at_once() {
     let server = NatsServer::start().unwrap();
     let device = Device::start(&server, QueuePolicy::Wait, 4, 4).await;
@@ -238,7 +236,6 @@ async fn without_a_decoder_the_broker_says_so_at_once() {
 }
 
 #[tokio::test]
-#[ignore = "needs nats-server"]
 async fn a_crash_of_the_broker_makes_no_burst_of_stale_frames_and_the_accounts_close() {
     let mut server = NatsServer::start().unwrap();
     let device = Device::start(&server, LIVE, 2, 4).await;
@@ -283,7 +280,6 @@ async fn a_crash_of_the_broker_makes_no_burst_of_stale_frames_and_the_accounts_c
 }
 
 #[tokio::test]
-#[ignore = "needs nats-server"]
 async fn a_file_source_waits_for_the_broker_and_drops_nothing() {
     let mut server = NatsServer::start().unwrap();
     let device = Device::start(&server, QueuePolicy::Wait, 2, 2).await;
@@ -312,7 +308,6 @@ async fn a_file_source_waits_for_the_broker_and_drops_nothing() {
 }
 
 #[tokio::test]
-#[ignore = "needs nats-server"]
 async fn a_too_small_payload_limit_is_refused_with_its_numbers() {
     let mut server = NatsServer::stopped("max_payload: 1024").unwrap();
     server.resume().unwrap();
@@ -332,7 +327,6 @@ async fn a_too_small_payload_limit_is_refused_with_its_numbers() {
 }
 
 #[tokio::test]
-#[ignore = "needs nats-server"]
 async fn a_draining_decoder_finishes_what_it_was_given() {
     let server = NatsServer::start().unwrap();
     let device = Device::start(&server, QueuePolicy::Wait, 2, 8).await;
@@ -354,7 +348,6 @@ async fn a_draining_decoder_finishes_what_it_was_given() {
 }
 
 #[tokio::test]
-#[ignore = "needs nats-server"]
 async fn an_absent_broker_is_waited_for() {
     let mut server = NatsServer::stopped("").unwrap();
     let options = options(&server, "early");
@@ -368,7 +361,6 @@ async fn an_absent_broker_is_waited_for() {
 }
 
 #[tokio::test]
-#[ignore = "needs nats-server"]
 async fn wrong_credentials_end_the_wait() {
     let mut server = NatsServer::stopped("authorization { token: right }").unwrap();
     server.resume().unwrap();
@@ -385,7 +377,6 @@ async fn wrong_credentials_end_the_wait() {
 }
 
 #[tokio::test]
-#[ignore = "needs nats-server"]
 async fn parameter_sets_are_found_by_digest() {
     let server = NatsServer::start().unwrap();
     let (edge, asker) = (connected(&server, "device").await, connected(&server, "decoder").await);
@@ -412,7 +403,6 @@ async fn parameter_sets_are_found_by_digest() {
 }
 
 #[tokio::test]
-#[ignore = "needs nats-server"]
 async fn a_full_subscription_loses_by_count() {
     let server = NatsServer::start().unwrap();
     let slow = ConnectOptions { subscription_capacity: 4, ..options(&server, "slow") };
