@@ -1,0 +1,13 @@
+//! Training of detectors and tilers.
+//!
+//! Everything here repeats exactly for one seed, one number of threads and one machine: batches are made
+//! from the number of the step alone, so a run that is resumed sees what an unbroken one would.
+
+pub mod anchors;
+pub mod checkpoint;
+pub mod detector;
+pub mod loader;
+pub mod optimizer;
+pub mod score;
+pub mod street;
+pub mod yolo;
