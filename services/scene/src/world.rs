@@ -31,7 +31,7 @@ pub const FRAMES_PER_SECOND: f32 = 25.0;
 /// A thing of which less than this share is seen (the rest hidden or outside) is not annotated.
 pub const LEAST_VISIBLE_SHARE: f32 = 0.35;
 /// A thing whose box is smaller than this share of the picture's shorter side, either way, is not annotated.
-pub const LEAST_SIDE_SHARE: f32 = 0.015;
+pub const LEAST_SIDE_SHARE: f32 = 0.03;
 
 /// What a world is made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
