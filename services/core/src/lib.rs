@@ -2,14 +2,17 @@
 //!
 //! Nothing here knows of tokio, NATS, engines, files or clocks; time and measurements are arguments.
 
+pub mod average_precision;
 pub mod boxes;
 pub mod id;
+pub mod nms;
 pub mod operating_point;
 pub mod quantity;
 pub mod shape;
 pub mod wire;
+pub mod yolo;
 
-pub use boxes::{BBox, Detection};
+pub use boxes::{BBox, Detection, GroundTruth};
 pub use id::{DeviceId, Digest, Epoch, Sequence, StreamId};
 pub use operating_point::{OperatingPoint, Route};
 pub use quantity::{CompressionRatio, Gain, LayerIndex, TargetBits};
