@@ -33,6 +33,14 @@ pub const LEAST_VISIBLE_SHARE: f32 = 0.35;
 /// A thing whose box is smaller than this share of the picture's shorter side, either way, is not annotated.
 pub const LEAST_SIDE_SHARE: f32 = 0.03;
 
+/// Seed of the world that the embedded detector and its tilers learn from. No scene of one of these three
+/// worlds is in another.
+pub const TRAINING_SEED: u64 = 0x7261_696e;
+/// Seed of the world that chooses among the weights of a training run.
+pub const VALIDATION_SEED: u64 = 0x0076_616c;
+/// Seed of the world that finished networks are scored in, and that demonstrations show.
+pub const TEST_SEED: u64 = 0x7465_7374;
+
 /// What a world is made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WorldOptions {
