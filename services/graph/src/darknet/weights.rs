@@ -197,7 +197,7 @@ impl Weights {
     }
 
     /// The same network with batch normalisation folded into kernels and biases, to go with
-    /// [`Cfg::folded`]: `kernel * scale / sqrt(variance + 1e-5)`, as Darknet's `fuse_conv_batchnorm` does.
+    /// [`Cfg::folded`]: `kernel * scale / sqrt(variance + epsilon)`, with [`BATCH_NORM_EPSILON`].
     #[must_use]
     pub fn fold(&self) -> Self {
         Self { header: self.header, layers: self.layers.iter().map(ConvWeights::fold).collect() }
@@ -277,7 +277,9 @@ impl ConvWeights {
     pub(super) fn fold(&self) -> Self {
         let Some(norm) = &self.norm else { return self.clone() };
         let factors: Vec<f64> = (norm.scale.iter().zip(norm.variance.iter()))
-            .map(|(&scale, &variance)| f64::from(scale) / f64::from(variance + BATCH_NORM_EPSILON).sqrt())
+            .map(|(&scale, &variance)| {
+                f64::from(scale) / (f64::from(variance) + f64::from(BATCH_NORM_EPSILON)).sqrt()
+            })
             .collect();
         let taps = self.kernel.len() / factors.len().max(1);
         let kernel = (self.kernel.chunks(taps.max(1)).zip(&factors))
