@@ -185,6 +185,3 @@ impl<'g> Exporter<'g> {
         Some(name)
     }
 }
-
-#[cfg(test)]
-mod tests;
