@@ -1,0 +1,179 @@
+//! What a plane looks like, and how a small or odd one is grown to what libx265 takes.
+
+use std::fmt;
+
+/// Largest width or height that is taken, in samples.
+pub const MAX_SIDE: u32 = 8192;
+/// libx265 takes no picture smaller than one coding tree unit.
+const MIN_CODED_SIDE: u32 = 16;
+
+/// Sample layout of a plane, 8 bits each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PixelFormat {
+    /// Luma alone.
+    Gray,
+    /// Luma, then two chroma planes of half the width and height (rounded up).
+    Yuv420,
+}
+
+/// Size and sample layout of the planes of one stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FrameFormat {
+    width: u32,
+    height: u32,
+    /// Sample layout.
+    pub pixel: PixelFormat,
+}
+
+/// Why a size is no plane's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("plane of {width}x{height} must have 1 to {MAX_SIDE} samples a side")]
+pub struct BadFormat {
+    width: u32,
+    height: u32,
+}
+
+impl FrameFormat {
+    /// # Errors
+    /// [`BadFormat`] when a side is 0 or above [`MAX_SIDE`].
+    pub fn try_new(width: u32, height: u32, pixel: PixelFormat) -> Result<Self, BadFormat> {
+        let side = 1..=MAX_SIDE;
+        if side.contains(&width) && side.contains(&height) {
+            Ok(Self { width, height, pixel })
+        } else {
+            Err(BadFormat { width, height })
+        }
+    }
+
+    /// Columns of luma.
+    pub fn width(&self) -> u32 {
+        self.width
+    }
+
+    /// Rows of luma.
+    pub fn height(&self) -> u32 {
+        self.height
+    }
+
+    /// Bytes of one frame.
+    pub fn len(&self) -> usize {
+        self.planes().map(|(w, h)| w * h).sum()
+    }
+
+    /// Never: no side is 0.
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// The format that is really coded: at least 16 a side, and even sides where chroma is halved. libx265
+    /// itself fills the rest of a coding unit and cuts it off again.
+    pub fn coded(&self) -> Self {
+        let side = |n: u32| match self.pixel {
+            PixelFormat::Gray => n.max(MIN_CODED_SIDE),
+            PixelFormat::Yuv420 => n.max(MIN_CODED_SIDE).next_multiple_of(2),
+        };
+        Self { width: side(self.width), height: side(self.height), pixel: self.pixel }
+    }
+
+    /// Width and height of each plane, in the order of the bytes.
+    fn planes(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let (w, h) = (self.width as usize, self.height as usize);
+        let chroma = match self.pixel {
+            PixelFormat::Gray => 0,
+            PixelFormat::Yuv420 => 2,
+        };
+        std::iter::once((w, h)).chain(std::iter::repeat_n((w.div_ceil(2), h.div_ceil(2)), chroma))
+    }
+
+    /// Writes `frame`, mapped sample by sample through `map`, into `coded`; the edge is repeated outwards.
+    pub(crate) fn grow(&self, frame: &[u8], map: &[u8; 256], coded: &mut Vec<u8>) {
+        coded.clear();
+        let mapped = |byte: &u8| map[usize::from(*byte)];
+        if self.coded() == *self {
+            coded.extend(frame.iter().map(mapped));
+            return;
+        }
+        let mut rest = frame;
+        for ((w, h), (coded_w, coded_h)) in self.planes().zip(self.coded().planes()) {
+            let (plane, after) = rest.split_at_checked(w * h).unwrap_or((rest, &[]));
+            rest = after;
+            let mut last_row = coded.len();
+            for row in plane.chunks_exact(w) {
+                last_row = coded.len();
+                coded.extend(row.iter().map(mapped));
+                let edge = coded.last().copied().unwrap_or(128);
+                coded.resize(last_row + coded_w, edge);
+            }
+            for _ in h..coded_h {
+                coded.extend_from_within(last_row..last_row + coded_w);
+            }
+        }
+    }
+
+    /// Cuts a coded frame back to this format.
+    pub(crate) fn crop(&self, coded: &[u8]) -> Vec<u8> {
+        if self.coded() == *self {
+            return coded.to_vec();
+        }
+        let mut frame = Vec::with_capacity(self.len());
+        let mut rest = coded;
+        for ((w, h), (coded_w, coded_h)) in self.planes().zip(self.coded().planes()) {
+            let (plane, after) = rest.split_at_checked(coded_w * coded_h).unwrap_or((rest, &[]));
+            rest = after;
+            for row in plane.chunks_exact(coded_w).take(h) {
+                frame.extend(row.iter().take(w));
+            }
+        }
+        frame
+    }
+
+    /// ffmpeg's name of the sample layout.
+    pub(crate) fn pix_fmt(&self) -> &'static str {
+        match self.pixel {
+            PixelFormat::Gray => "gray",
+            PixelFormat::Yuv420 => "yuv420p",
+        }
+    }
+}
+
+impl fmt::Display for FrameFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{} {}", self.width, self.height, self.pix_fmt())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn cropping_undoes_growing(w in 1u32..40, h in 1u32..40, gray: bool, seed: u8) {
+            let pixel = if gray { PixelFormat::Gray } else { PixelFormat::Yuv420 };
+            let format = FrameFormat::try_new(w, h, pixel).unwrap();
+            let frame: Vec<u8> = (0..format.len()).map(|i| (i as u8).wrapping_mul(31) ^ seed).collect();
+            let mut coded = Vec::new();
+            format.grow(&frame, &std::array::from_fn(|i| i as u8), &mut coded);
+            prop_assert_eq!(coded.len(), format.coded().len());
+            prop_assert_eq!(format.crop(&coded), frame);
+        }
+    }
+
+    #[test]
+    fn the_edge_is_repeated_outwards() {
+        let format = FrameFormat::try_new(2, 1, PixelFormat::Gray).unwrap();
+        let mut coded = Vec::new();
+        format.grow(&[10, 20], &std::array::from_fn(|i| i as u8), &mut coded);
+        let row: Vec<u8> = std::iter::once(10).chain(std::iter::repeat_n(20, 15)).collect();
+        assert_eq!(coded, row.repeat(16));
+    }
+
+    #[test]
+    fn refuses_sides_of_nothing_and_beyond_the_limit() {
+        for (w, h) in [(0, 5), (5, 0), (MAX_SIDE + 1, 5)] {
+            assert!(FrameFormat::try_new(w, h, PixelFormat::Gray).is_err());
+        }
+    }
+}
