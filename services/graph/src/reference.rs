@@ -180,7 +180,7 @@ impl Interpreter {
                 let [scale, shift, mean, variance] =
                     [scale, shift, mean, variance].map(|id| self.weight(*id));
                 Maps::each(node.shape, |c, y, col| {
-                    let deviation = f64::from(variance[c] + BATCH_NORM_EPSILON).sqrt();
+                    let deviation = (f64::from(variance[c]) + f64::from(BATCH_NORM_EPSILON)).sqrt();
                     let normal = (f64::from(x.at(c, y, col)) - f64::from(mean[c])) / deviation;
                     (f64::from(scale[c]) * normal + f64::from(shift[c])) as f32
                 })

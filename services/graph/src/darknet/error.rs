@@ -79,5 +79,5 @@ pub enum CfgFault {
     TooManyWeights,
     /// The layer does not fit its inputs.
     #[error("layer does not fit its inputs")]
-    Layer(#[source] GraphError),
+    Layer(#[source] Box<GraphError>),
 }

@@ -1,5 +1,7 @@
 //! Layers with their options read, their references resolved and their shapes known.
 
+mod read;
+
 use autotiler_core::Shape;
 
 use super::{
@@ -138,7 +140,7 @@ pub(super) fn max_pool(size: usize, stride: usize, padding: usize) -> Op {
 
 impl Plan {
     pub(super) fn new(cfg: &Cfg) -> Result<Self, CfgError> {
-        let input = read_net(cfg.net())?;
+        let input = read::net(cfg.net())?;
         let mut plan = Self { input, layers: Vec::with_capacity(cfg.layers().len()), values: 0 };
         for section in cfg.layers() {
             let mut options = Options::new(section);
@@ -169,16 +171,16 @@ impl Plan {
 
     fn read(&self, options: &mut Options<'_>, section: &Section) -> Result<(Kind, Vec<Source>), CfgError> {
         let kind = match section.name.as_str() {
-            "convolutional" | "conv" => Kind::Conv(read_conv(options)?),
+            "convolutional" | "conv" => Kind::Conv(read::conv(options)?),
             "shortcut" => return self.read_shortcut(options),
             "route" => return self.read_route(options),
             "upsample" => {
                 options.only("scale", "1")?;
                 Kind::Upsample { factor: options.count("stride", 1, 2)? }
             }
-            "maxpool" | "max" => read_max_pool(options)?,
+            "maxpool" | "max" => read::max_pool(options)?,
             "avgpool" | "avg" => Kind::AvgPool,
-            "yolo" => Kind::Yolo(read_yolo(options)?),
+            "yolo" => Kind::Yolo(read::yolo(options)?),
             "dropout" => Kind::Dropout,
             _ => return Err(options.fault(CfgFault::UnknownSection)),
         };
@@ -252,7 +254,7 @@ impl Plan {
 
     fn shape(&self, kind: &mut Kind, sources: &[Source], options: &Options<'_>) -> Result<Shape, CfgError> {
         let inputs: Vec<Shape> = sources.iter().map(|source| self.source_shape(*source)).collect();
-        let layer = |error| options.fault(CfgFault::Layer(error));
+        let layer = |error| options.fault(CfgFault::Layer(Box::new(error)));
         let infer = |op: Op, inputs: &[Shape]| infer::shape(&op, inputs).map_err(layer);
         match kind {
             Kind::Conv(conv) => {
@@ -282,77 +284,5 @@ impl Plan {
     }
 }
 
-/// The picture's shape. All other options of `[net]` steer training, but for those that would change what
-/// the network sees.
-fn read_net(net: &Section) -> Result<Shape, CfgError> {
-    let mut options = Options::new(net);
-    options.only("time_steps", "1")?;
-    options.only("letter_box", "0")?;
-    let (h, w) = (options.required("height", 1)?, options.required("width", 1)?);
-    let picture = Shape::new(options.count("channels", 1, 3)?, h, w);
-    let fault = |op| options.fault(CfgFault::Layer(op));
-    // An operator that changes nothing, to have the size of the picture checked like that of any map.
-    infer::shape(&Op::Concat, &[picture]).map_err(fault)
-}
-
-fn read_conv(options: &mut Options<'_>) -> Result<ConvPlan, CfgError> {
-    let size = options.count("size", 1, 1)?;
-    let dilation = options.count("dilation", 1, 1)?;
-    let padding = options.count("padding", 0, 0)?;
-    let padding = if options.flag("pad", false)? { size / 2 } else { padding };
-    Ok(ConvPlan {
-        out: options.count("filters", 1, 1)?,
-        size,
-        stride: options.count("stride", 1, 1)?,
-        // Darknet spreads the padding with the taps, so that a dilated kernel keeps the size of the map.
-        pad: padding * dilation,
-        dilation,
-        groups: options.count("groups", 1, 1)?,
-        batch_norm: options.flag("batch_normalize", false)?,
-        activation: options.activation(Activation::Logistic)?,
-        dims: Vec::new(),
-    })
-}
-
-fn read_max_pool(options: &mut Options<'_>) -> Result<Kind, CfgError> {
-    options.only("maxpool_depth", "0")?;
-    options.only("antialiasing", "0")?;
-    let stride = options.count("stride", 1, 1)?;
-    let size = options.count("size", 1, stride)?;
-    Ok(Kind::MaxPool { size, stride, padding: options.count("padding", 0, size - 1)? })
-}
-
-fn read_yolo(options: &mut Options<'_>) -> Result<YoloPlan, CfgError> {
-    options.only("new_coords", "0")?;
-    let classes = options.required("classes", 1)?;
-    let sides: Vec<f32> = options.list("anchors")?;
-    let anchors: Vec<Anchor> = sides.chunks_exact(2).map(|side| Anchor { w: side[0], h: side[1] }).collect();
-    let positive = sides.iter().all(|side| side.is_finite() && *side > 0.0);
-    let num = options.count("num", 1, anchors.len())?;
-    if sides.is_empty() {
-        return Err(options.fault(CfgFault::MissingKey("anchors")));
-    }
-    let value = |key: &str, value: String, expected: &str| {
-        let (owned, expected) = (key.to_owned(), expected.to_owned());
-        Err(options.fault_at(key, CfgFault::Value { key: owned, value, expected }))
-    };
-    if sides.len() % 2 == 1 || !positive || num != anchors.len() {
-        return value("anchors", format!("{sides:?}"), "`num` pairs of width and height above 0");
-    }
-    let mut mask: Vec<usize> = options.list("mask")?;
-    if mask.is_empty() {
-        mask = (0..num).collect();
-    }
-    if mask.iter().any(|&anchor| anchor >= num) {
-        let expected = "numbers of anchors".to_owned();
-        let fault = CfgFault::Value { key: "mask".to_owned(), value: format!("{mask:?}"), expected };
-        return Err(options.fault_at("mask", fault));
-    }
-    Ok(YoloPlan {
-        anchors,
-        mask,
-        classes,
-        scale_x_y: options.number("scale_x_y", 1.0)?,
-        ignore_threshold: options.number("ignore_thresh", 0.5)?,
-    })
-}
+#[cfg(test)]
+mod tests;
