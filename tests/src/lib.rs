@@ -1,1 +1,22 @@
-//! placeholder
+//! The harness of the process-level tests: real nats-server, real binaries of this workspace, real signals.
+//!
+//! Whatever a test starts is killed and waited for when its handle is dropped, ffmpeg children included. A test waits
+//! on conditions with deadlines, never for a time. The harness knows the services only by their names, options and
+//! admin endpoints; it imports none of them.
+
+mod binary;
+mod http;
+mod metrics;
+mod nats_server;
+mod process;
+mod service;
+mod wait;
+
+pub use binary::{BinaryError, binary, shared_data};
+pub use http::{HttpError, Reply, get};
+pub use metrics::{Metrics, Sample};
+pub use nats_server::{NatsServer, NatsServerError, NatsServerOptions};
+pub use nix::sys::signal::Signal;
+pub use process::{Process, ProcessError};
+pub use service::{Service, ServiceError};
+pub use wait::{Late, wait_for, wait_until};
