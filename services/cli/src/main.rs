@@ -1,1 +1,58 @@
-fn main() {}
+//! `autotiler`: bring a network, fit and score tilers, see the way of a frame.
+
+mod bench;
+mod common;
+mod demo;
+mod eval;
+mod fit;
+mod import;
+mod inspect;
+mod train;
+
+use clap::{Parser, Subcommand};
+
+/// Split inference with auto-tilers: one network cut in two, its feature map sent as HEVC.
+#[derive(Debug, Parser)]
+#[command(version, about, propagate_version = true, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "\
+First steps:
+  autotiler demo                                    the whole way of a frame on this machine
+  autotiler import --cfg X.cfg --weights X.weights --names X.names --out models/x
+  autotiler inspect models/x                        layers, shapes, MACs, partition points
+  autotiler fit --model models/x --data VOCDIR --layer 16 --cr 1
+  autotiler eval --model models/x --data VOCDIR --set test_voc --point layer=16,cr=1,bits=8k";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Turn a Darknet network into a model directory.
+    Import(import::Args),
+    /// List a model's layers, shapes, MACs, partition points and tilers.
+    Inspect(inspect::Args),
+    /// Fit a tiler without training (KLT or plain tiling) to a few dozen pictures.
+    Fit(fit::Args),
+    /// Train a detector or a learned tiler (needs libtorch: runs `autotiler-train`).
+    Train(train::Args),
+    /// Score operating points on a data set through the real codec.
+    Eval(eval::Args),
+    /// Run edge, decoder and NATS on this machine and show what comes out.
+    Demo(demo::Args),
+    /// Measure stages, codec, transport and rate control on this machine, as ratios.
+    Bench(bench::Args),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().command {
+        Command::Import(args) => import::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Fit(args) => fit::run(&args),
+        Command::Train(args) => train::run(&args),
+        Command::Eval(args) => eval::run(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Bench(args) => bench::run(&args),
+    }
+}

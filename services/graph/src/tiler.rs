@@ -161,3 +161,6 @@ fn pointwise(
     let conv = Op::Conv { weight, bias, out: out_maps, size: 1, stride: 1, pad: 0, dilation: 1, groups: 1 };
     builder.push(conv, &[input])
 }
+
+#[cfg(test)]
+mod tests;
