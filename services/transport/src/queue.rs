@@ -30,12 +30,18 @@ pub struct OutboundFrame {
 /// A place in the window of frames that are sent and not answered. Dropping it lets the next frame go.
 #[derive(Debug)]
 pub struct Slot {
-    _permit: OwnedSemaphorePermit,
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Slot {
     pub(crate) fn new(permit: OwnedSemaphorePermit) -> Self {
-        Self { _permit: permit }
+        Self { _permit: Some(permit) }
+    }
+
+    /// A slot of no window, for tests of observers.
+    #[cfg(feature = "testing")]
+    pub fn unbounded() -> Self {
+        Self { _permit: None }
     }
 }
 

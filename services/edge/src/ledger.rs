@@ -1,0 +1,352 @@
+//! The accounts: what became of every frame, from its capture on.
+//!
+//! Each frame that was captured is sent or dropped, each that was sent is received or lost, once. The frames
+//! of which neither is known yet are held here, so at the end of a drain the accounts close exactly.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use autotiler_core::{
+    Detection, OperatingPoint, Sequence,
+    wire::{Answer, LossReason, ServerTimes},
+};
+use autotiler_transport::{DropReason as QueueReason, FrameObserver, OutboundFrame, Reply, Slot};
+use tokio::sync::Notify;
+
+use crate::{
+    fate::DropReason,
+    frame::{FrameRecord, Stream},
+    line::{Line, Outcome},
+    metrics::{EdgeMetrics, stage},
+    report::{Durations, Report},
+    results::Results,
+};
+
+/// Keeps the accounts of one stream.
+pub struct Ledger {
+    stream: Stream,
+    metrics: EdgeMetrics,
+    answer_timeout: Duration,
+    state: Mutex<State>,
+    /// Told whenever a frame's fate is known.
+    settled: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    results: Option<Results>,
+    /// In the queue before the broker.
+    queued: HashMap<u32, FrameRecord>,
+    /// Sent and not answered, in order of their sequence.
+    pending: BTreeMap<u32, Pending>,
+    totals: Totals,
+}
+
+struct Pending {
+    record: FrameRecord,
+    sent: Instant,
+    _slot: Slot,
+}
+
+#[derive(Default)]
+struct Totals {
+    captured: u64,
+    sent: u64,
+    received: u64,
+    dropped: BTreeMap<&'static str, u64>,
+    lost: BTreeMap<&'static str, u64>,
+    late_answers: u64,
+    bits: u64,
+    point: Option<OperatingPoint>,
+    first: Option<Instant>,
+    last: Option<Instant>,
+    total: Durations,
+    device: Durations,
+    transfer: Durations,
+    server: Durations,
+    wait: Durations,
+    out_of_reach: Option<String>,
+}
+
+/// The durations of one received frame.
+struct Spent {
+    total: Duration,
+    wait: Duration,
+    transfer: Duration,
+    server: Duration,
+}
+
+impl Ledger {
+    /// Opens the accounts of `stream`. An answer that takes longer than `answer_timeout` is held to be lost.
+    pub fn new(
+        stream: Stream,
+        metrics: EdgeMetrics,
+        results: Option<Results>,
+        answer_timeout: Duration,
+    ) -> Self {
+        let state = Mutex::new(State { results, ..State::default() });
+        Self { stream, metrics, answer_timeout, state, settled: Notify::new() }
+    }
+
+    /// A frame was captured.
+    pub fn captured(&self) {
+        let mut state = self.locked();
+        state.totals.captured += 1;
+        state.totals.first.get_or_insert_with(Instant::now);
+        self.metrics.captured.inc();
+    }
+
+    /// A captured frame will not be sent.
+    pub fn dropped(&self, record: &FrameRecord, reason: DropReason) {
+        let mut state = self.locked();
+        *state.totals.dropped.entry(reason.label()).or_default() += 1;
+        self.metrics.dropped.with_label_values(&[reason.label()]).inc();
+        self.settle(&mut state, record, &Outcome::Dropped(reason), None, ServerTimes::default());
+    }
+
+    /// A frame is about to wait for the broker; from here on its sequence is enough.
+    pub fn queued(&self, record: FrameRecord) {
+        self.locked().queued.insert(record.sequence.0, record);
+    }
+
+    /// A frame whose detections the device found by itself: sent and received in one.
+    pub fn done_on_device(&self, record: &FrameRecord, detections: &[Detection]) {
+        let total = record.captured.elapsed();
+        let spent = Spent {
+            total,
+            wait: total.saturating_sub(record.times.sum()),
+            transfer: Duration::ZERO,
+            server: Duration::ZERO,
+        };
+        let mut state = self.locked();
+        self.count_sent(&mut state, record);
+        self.receive(&mut state, record, &spent, detections, ServerTimes::default());
+    }
+
+    /// What came back for a frame.
+    pub fn replied(&self, sequence: Sequence, reply: Reply) {
+        let answer = match reply {
+            Reply::NoDecoder => return self.lose(sequence, LossReason::NoDecoder),
+            Reply::Answer(message) => match Answer::decode(&message) {
+                Ok(answer) => answer,
+                // The frame's own answer may still come; if not, it is lost as unanswered.
+                Err(error) => return tracing::warn!(%error, sequence = sequence.0, "unreadable answer"),
+            },
+        };
+        let ours = answer.device == self.stream.device.hash64()
+            && answer.stream == self.stream.id
+            && answer.sequence == sequence;
+        if !ours {
+            return tracing::warn!(sequence = sequence.0, "answer to another frame");
+        }
+        match answer.outcome {
+            Ok(detections) => self.answered(sequence, &detections, answer.times),
+            Err(reason) => self.lose(sequence, reason),
+        }
+    }
+
+    /// Gives up frames that have waited too long for their answer at `now`.
+    pub fn expire(&self, now: Instant) {
+        let mut state = self.locked();
+        let late = |(_, pending): &(&u32, &Pending)| {
+            now.saturating_duration_since(pending.sent) > self.answer_timeout
+        };
+        // Sequences are sent in order, so the late ones are the first.
+        let late: Vec<_> = state.pending.iter().take_while(late).map(|(sequence, _)| *sequence).collect();
+        for sequence in late {
+            self.lose_pending(&mut state, sequence, LossReason::NoAnswer);
+        }
+    }
+
+    /// Gives up every frame that waits for its answer: the end of a drain that took too long.
+    pub fn write_off(&self) {
+        let mut state = self.locked();
+        while let Some(sequence) = state.pending.keys().next().copied() {
+            self.lose_pending(&mut state, sequence, LossReason::NoAnswer);
+        }
+    }
+
+    /// Remembers that the target cannot be met, for the report.
+    pub fn out_of_reach(&self, refusal: String) {
+        self.locked().totals.out_of_reach = Some(refusal);
+    }
+
+    /// Whether every captured frame's fate is known.
+    pub fn is_settled(&self) -> bool {
+        let state = self.locked();
+        let Totals { captured, sent, received, dropped, lost, .. } = &state.totals;
+        *captured == sent + dropped.values().sum::<u64>() && *sent == received + lost.values().sum::<u64>()
+    }
+
+    /// Waits until it is.
+    pub async fn settled(&self) {
+        loop {
+            let settled = self.settled.notified();
+            if self.is_settled() {
+                return;
+            }
+            settled.await;
+        }
+    }
+
+    /// Closes the results file and sums up.
+    pub fn close(&self) -> Report {
+        if let Some(results) = self.locked().results.take() {
+            results.finish();
+        }
+        let state = self.locked();
+        let totals = &state.totals;
+        let elapsed_s = match (totals.first, totals.last) {
+            (Some(first), Some(last)) => last.duration_since(first).as_secs_f64(),
+            _ => 0.0,
+        };
+        let per = |sum: f64, count: f64| if count > 0.0 { sum / count } else { 0.0 };
+        Report {
+            device: self.stream.device.to_string(),
+            stream: self.stream.id.0,
+            point: totals.point.map(|point| point.to_string()).unwrap_or_default(),
+            captured: totals.captured,
+            sent: totals.sent,
+            received: totals.received,
+            dropped: totals.dropped.clone(),
+            lost: totals.lost.clone(),
+            late_answers: totals.late_answers,
+            results_lost: self.metrics.results_lost.get(),
+            elapsed_s,
+            frames_per_second: per(totals.received as f64, elapsed_s),
+            kbit_per_frame: per(totals.bits as f64 / 1e3, totals.sent as f64),
+            total_ms: totals.total.percentiles(),
+            device_ms: totals.device.percentiles(),
+            transfer_ms: totals.transfer.percentiles(),
+            server_ms: totals.server.percentiles(),
+            wait_ms: totals.wait.percentiles(),
+            out_of_reach: totals.out_of_reach.clone(),
+        }
+    }
+
+    fn answered(&self, sequence: Sequence, detections: &[Detection], times: ServerTimes) {
+        let mut state = self.locked();
+        let Some(Pending { record, sent, _slot }) = state.pending.remove(&sequence.0) else {
+            return self.late(&mut state);
+        };
+        let ServerTimes { queue_us, decode_us, tail_us, boxes_us } = times;
+        let micros = [queue_us, decode_us, tail_us, boxes_us].map(u64::from).iter().sum();
+        let server = Duration::from_micros(micros);
+        let spent = Spent {
+            total: record.captured.elapsed(),
+            wait: sent.duration_since(record.captured).saturating_sub(record.times.sum()),
+            transfer: sent.elapsed().saturating_sub(server),
+            server,
+        };
+        self.metrics.in_flight.set(state.pending.len() as f64);
+        self.metrics.stages.observe(stage::TRANSFER, spent.transfer);
+        self.metrics.stages.observe(stage::SERVER, spent.server);
+        self.receive(&mut state, &record, &spent, detections, times);
+    }
+
+    fn receive(
+        &self,
+        state: &mut State,
+        record: &FrameRecord,
+        spent: &Spent,
+        detections: &[Detection],
+        times: ServerTimes,
+    ) {
+        state.totals.received += 1;
+        state.totals.total.push(spent.total);
+        state.totals.device.push(record.times.sum());
+        state.totals.transfer.push(spent.transfer);
+        state.totals.server.push(spent.server);
+        state.totals.wait.push(spent.wait);
+        self.metrics.received.inc();
+        self.metrics.frame_seconds.observe(spent.total.as_secs_f64());
+        self.metrics.stages.observe(stage::WAIT, spent.wait);
+        self.settle(state, record, &Outcome::Received(detections), Some(spent), times);
+    }
+
+    fn lose(&self, sequence: Sequence, reason: LossReason) {
+        let mut state = self.locked();
+        if !self.lose_pending(&mut state, sequence.0, reason) {
+            self.late(&mut state);
+        }
+    }
+
+    /// False when the frame is not waited for.
+    fn lose_pending(&self, state: &mut State, sequence: u32, reason: LossReason) -> bool {
+        let Some(pending) = state.pending.remove(&sequence) else {
+            return false;
+        };
+        *state.totals.lost.entry(reason.label()).or_default() += 1;
+        self.metrics.lost.with_label_values(&[reason.label()]).inc();
+        self.metrics.in_flight.set(state.pending.len() as f64);
+        self.settle(state, &pending.record, &Outcome::Lost(reason), None, ServerTimes::default());
+        true
+    }
+
+    fn late(&self, state: &mut State) {
+        state.totals.late_answers += 1;
+        self.metrics.late_answers.inc();
+    }
+
+    fn count_sent(&self, state: &mut State, record: &FrameRecord) {
+        state.totals.sent += 1;
+        state.totals.bits += u64::from(record.bits);
+        self.metrics.sent.inc();
+    }
+
+    /// The fate of a frame is known.
+    fn settle(
+        &self,
+        state: &mut State,
+        record: &FrameRecord,
+        outcome: &Outcome<'_>,
+        spent: Option<&Spent>,
+        server: ServerTimes,
+    ) {
+        state.totals.last = Some(Instant::now());
+        state.totals.point = Some(record.assignment.point);
+        if let Some(results) = &state.results {
+            let captured_us = self.stream.clock_us(record.captured);
+            let spent = spent.map(|spent| (spent.total, spent.wait, spent.transfer));
+            let line = Line { record, captured_us, outcome, spent, server };
+            results.give(line.to_json());
+        }
+        self.settled.notify_waiters();
+    }
+
+    fn locked(&self) -> MutexGuard<'_, State> {
+        // A panic elsewhere ends the process; until then the accounts are as good as they were.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl FrameObserver for Ledger {
+    fn sending(&self, frame: &OutboundFrame, slot: Slot) {
+        let mut state = self.locked();
+        let Some(record) = state.queued.remove(&frame.sequence.0) else {
+            return tracing::error!(sequence = frame.sequence.0, "a frame was sent that was not queued");
+        };
+        self.count_sent(&mut state, &record);
+        self.metrics.frame_bytes.observe(frame.payload.len() as f64);
+        state.pending.insert(frame.sequence.0, Pending { record, sent: Instant::now(), _slot: slot });
+        self.metrics.in_flight.set(state.pending.len() as f64);
+    }
+
+    fn failed(&self, frame: &OutboundFrame) {
+        self.lose(frame.sequence, LossReason::Disconnected);
+    }
+
+    fn dropped(&self, frame: &OutboundFrame, reason: QueueReason) {
+        let record = self.locked().queued.remove(&frame.sequence.0);
+        match record {
+            Some(record) => Ledger::dropped(self, &record, DropReason::Queue(reason)),
+            None => tracing::error!(sequence = frame.sequence.0, "a frame was dropped that was not queued"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
