@@ -30,7 +30,7 @@ pub const SHOT_FRAMES: u32 = 50;
 pub const FRAMES_PER_SECOND: f32 = 25.0;
 /// A thing of which less than this share is seen (the rest hidden or outside) is not annotated.
 pub const LEAST_VISIBLE_SHARE: f32 = 0.35;
-/// A thing whose box is smaller than this share of the picture's shorter side, either way, is not annotated.
+/// A thing whose box is narrower or lower than this share of the picture's shorter side is not annotated.
 pub const LEAST_SIDE_SHARE: f32 = 0.03;
 
 /// Seed of the world that the embedded detector and its tilers learn from. No scene of one of these three
@@ -154,4 +154,101 @@ fn truth(street: &Street, canvas: &Canvas, drawn: &[u32]) -> Vec<GroundTruth> {
             own.into_iter().chain(rider)
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn world(seed: u64) -> World {
+        World::new(WorldOptions { seed, width: 160, height: 128 })
+    }
+
+    #[test]
+    fn the_same_seed_and_index_give_the_same_scene() {
+        assert_eq!(world(3).scene(17), world(3).scene(17));
+        let late_first = [world(3).frame(70), world(3).frame(2)];
+        assert_eq!(late_first, [world(3).frame(70), world(3).frame(2)]);
+    }
+
+    #[test]
+    fn other_seeds_indices_and_streams_give_other_scenes() {
+        let scenes = [world(3).scene(0), world(3).scene(1), world(4).scene(0), world(3).frame(0)];
+        for (i, a) in scenes.iter().enumerate() {
+            assert!(scenes[i + 1..].iter().all(|b| a.picture != b.picture));
+        }
+    }
+
+    #[test]
+    fn boxes_lie_inside_the_picture_and_are_not_slivers() {
+        for index in 0..200 {
+            for object in world(1).scene(index).truth {
+                let BBox { x0, y0, x1, y1 } = object.bbox;
+                assert!(0.0 <= x0 && x1 <= 1.0 && 0.0 <= y0 && y1 <= 1.0, "{object:?}");
+                assert!(((x1 - x0) * 160.0).min((y1 - y0) * 128.0) >= LEAST_SIDE_SHARE * 128.0 - 1e-3);
+                assert!(usize::from(object.class) < CLASSES.len());
+            }
+        }
+    }
+
+    #[test]
+    fn every_class_is_seen_often() {
+        let mut seen = [0; CLASSES.len()];
+        for index in 0..200 {
+            for object in world(5).scene(index).truth {
+                seen[usize::from(object.class)] += 1;
+            }
+        }
+        assert!(seen.iter().all(|&count| count >= 30), "{seen:?}");
+    }
+
+    #[test]
+    fn the_video_moves_slowly_and_cuts_between_shots() {
+        let difference = |a: u32, b: u32| {
+            let (a, b) = (world(9).frame(a).picture.rgb, world(9).frame(b).picture.rgb);
+            a.iter().zip(&b).map(|(a, b)| f64::from(a.abs_diff(*b))).sum::<f64>() / a.len() as f64
+        };
+        let within = difference(SHOT_FRAMES - 2, SHOT_FRAMES - 1);
+        let across = difference(SHOT_FRAMES - 1, SHOT_FRAMES);
+        assert!(within > 0.0 && within * 2.0 < across, "{within} {across}");
+    }
+
+    #[test]
+    fn what_is_hidden_too_far_is_not_annotated() {
+        let street = Street::new(1, 1.0);
+        let first = (0..street.things.len()).find(|&i| street.things[i].kind.class().is_some()).unwrap();
+        let owner = (2 * first + 1) as u16;
+        let mut drawn = vec![0; street.things.len() * 2 + 1];
+        drawn[usize::from(owner)] = 40 * 40;
+        // 40 columns are drawn, `hidden` of them are painted over.
+        let annotated = |hidden: f32| {
+            let mut canvas = Canvas::new(100, 100, street.things.len() * 2);
+            let mut square = |x0: f32, x1: f32, thing| {
+                let paint = raster::Paint {
+                    rgb: [1.0; 3],
+                    alpha: 1.0,
+                    slope: 0.0,
+                    middle_x: 0.0,
+                    owner: raster::Owner::Thing(thing),
+                };
+                canvas.polygon(&[(x0, 10.0), (x1, 10.0), (x1, 50.0), (x0, 50.0)], &paint);
+            };
+            square(10.0, 50.0, owner);
+            square(10.0, 10.0 + hidden, 0);
+            truth(&street, &canvas, &drawn)
+        };
+        let seen = annotated(20.0);
+        assert_eq!(seen.len(), 1);
+        // The box is that of what is seen.
+        assert_eq!(seen[0].bbox, BBox { x0: 0.3, y0: 0.1, x1: 0.5, y1: 0.5 });
+        assert_eq!(annotated(27.0).len(), 0);
+    }
+
+    #[test]
+    fn any_size_can_be_asked_for() {
+        for (width, height) in [(1, 1), (0, 5), (7, 3), (640, 96)] {
+            let scene = World::new(WorldOptions { seed: 1, width, height }).scene(2);
+            assert_eq!(scene.picture.rgb.len(), scene.picture.width * scene.picture.height * 3);
+        }
+    }
 }

@@ -61,7 +61,9 @@ impl Backdrop {
         let bottom = canvas.height as f32;
         canvas.gradient(horizon, bottom, light.on(self.pavement), light.on(self.pavement));
         match self.layout {
-            Layout::Across { lanes, near, wall } => self.across(canvas, camera, light, rng, lanes, near, wall),
+            Layout::Across { lanes, near, wall } => {
+                self.across(canvas, camera, light, rng, lanes, near, wall)
+            }
             Layout::Along { road, wall } => self.along(canvas, camera, light, rng, road, wall),
         }
     }

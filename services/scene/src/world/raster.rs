@@ -90,9 +90,8 @@ impl Canvas {
 
     /// Fills a polygon given by its corners, by the even-odd rule.
     pub(super) fn polygon(&mut self, corners: &[(f32, f32)], paint: &Paint) {
-        let (low, high) = corners
-            .iter()
-            .fold((f32::MAX, f32::MIN), |(low, high), &(_, y)| (low.min(y), high.max(y)));
+        let (low, high) =
+            corners.iter().fold((f32::MAX, f32::MIN), |(low, high), &(_, y)| (low.min(y), high.max(y)));
         let mut crossings = std::mem::take(&mut self.crossings);
         self.rows(low, high, paint, |y, add| {
             crossings.clear();

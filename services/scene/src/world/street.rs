@@ -13,6 +13,9 @@ use super::{
 
 /// Seconds after which the things of a street are where they were placed to be seen.
 const MIDDLE_S: f32 = 1.0;
+const LONGEST_VEHICLE_M: f32 = 9.8;
+/// Metres beyond which people and traffic lights are too thin to be annotated.
+const FARTHEST_THIN_M: f32 = 12.0;
 
 /// One street with everything in it.
 pub(super) struct Street {
@@ -89,24 +92,30 @@ impl Street {
 
     fn place_across(&mut self, rng: &mut ChaCha8Rng, lanes: [f32; 2], near: f32, reach: f32) {
         for (lane, facing) in lanes.into_iter().zip([-1.0, 1.0]) {
+            // One speed for a lane: nobody drives through another.
+            let speed = if rng.random_bool(0.6) { rng.random_range(1.0..7.0) } else { 0.0 };
+            let mut x = rng.random_range(-1.2..0.6) * lane * reach;
             for _ in 0..rng.random_range(0..=2) {
-                let speed = if rng.random_bool(0.6) { rng.random_range(1.0..7.0) } else { 0.0 };
                 let kind = vehicle(rng);
-                self.put(rng, kind, lane, reach, (facing * speed, 0.0), facing);
+                let velocity = (facing * speed, 0.0);
+                let start = x - velocity.0 * MIDDLE_S;
+                self.add(rng, Thing { kind, x: start, z: lane, ..still(facing, velocity) });
+                x += rng.random_range(LONGEST_VEHICLE_M..LONGEST_VEHICLE_M + 4.0);
             }
         }
         let far = lanes[0] + rng.random_range(2.5..3.5);
         let strips = [(near - 1.5, near), (far, far + 1.0)];
-        for (kind, most) in [
-            (Kind::Person, 4),
-            (Kind::Bicycle, 2),
-            (Kind::Dog, 2),
-            (Kind::TrafficLight, 2),
-            (Kind::Sign, 2),
-        ] {
+        for (kind, most) in
+            [(Kind::Person, 4), (Kind::Bicycle, 2), (Kind::Dog, 2), (Kind::TrafficLight, 2), (Kind::Sign, 2)]
+        {
             for _ in 0..rng.random_range(0..=most) {
                 // Dogs stay near: far away they would be a few pixels.
-                let strip = if kind == Kind::Dog { 0 } else { usize::from(rng.random_bool(0.35)) };
+                let far_share = match kind {
+                    Kind::Dog => 0.0,
+                    Kind::Person | Kind::TrafficLight => 0.15,
+                    _ => 0.35,
+                };
+                let strip = usize::from(rng.random_bool(far_share));
                 let (from, to) = strips[strip];
                 let z = rng.random_range(from.max(4.0)..to.max(4.5));
                 self.put_walking(rng, kind, z, reach);
@@ -147,8 +156,13 @@ impl Street {
             (Kind::Bush, 1),
         ] {
             for _ in 0..rng.random_range(0..=most) {
-                let crossing = matches!(kind, Kind::Person | Kind::Bicycle | Kind::Dog) && rng.random_bool(0.3);
-                let farthest = if kind == Kind::Dog { 9.5 } else { 17.0 };
+                let crossing =
+                    matches!(kind, Kind::Person | Kind::Bicycle | Kind::Dog) && rng.random_bool(0.3);
+                let farthest = match kind {
+                    Kind::Dog => 9.5,
+                    Kind::Person | Kind::TrafficLight => FARTHEST_THIN_M,
+                    _ => 17.0,
+                };
                 // The kerb comes into view where half the road's width does.
                 let nearest = if crossing { 4.5 } else { ((road + 1.0) / reach).clamp(4.5, 9.0) };
                 let z = rng.random_range(nearest..farthest);

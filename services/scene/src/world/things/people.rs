@@ -12,8 +12,7 @@ fn skin(rng: &mut ChaCha8Rng) -> Rgb {
 }
 
 fn hair(rng: &mut ChaCha8Rng) -> Rgb {
-    const HAIR: [Rgb; 4] =
-        [[0.08, 0.06, 0.05], [0.30, 0.18, 0.09], [0.62, 0.48, 0.22], [0.55, 0.54, 0.53]];
+    const HAIR: [Rgb; 4] = [[0.08, 0.06, 0.05], [0.30, 0.18, 0.09], [0.62, 0.48, 0.22], [0.55, 0.54, 0.53]];
     HAIR[rng.random_range(0..HAIR.len())]
 }
 
@@ -31,12 +30,22 @@ pub(super) fn person(pen: &mut Pen<'_>, rng: &mut ChaCha8Rng, stride: f32) {
         pen.line((foot - 0.04, 0.04), (foot + 0.13 * wide, 0.04), 0.09, [0.10, 0.08, 0.07]);
     }
     if skirt {
-        pen.polygon(&[(-0.14, hip + 0.1), (0.14, hip + 0.1), (0.26 * wide, hip * 0.6), (-0.26 * wide, hip * 0.6)], trousers);
+        pen.polygon(
+            &[(-0.14, hip + 0.1), (0.14, hip + 0.1), (0.26 * wide, hip * 0.6), (-0.26 * wide, hip * 0.6)],
+            trousers,
+        );
     }
     let swing = stride * 0.22 * wide;
     pen.line((-0.19 * wide, neck - 0.08), (-0.24 * wide - swing, hip), 0.10 * wide, shade(shirt, 0.8));
     pen.polygon(
-        &[(-0.17 * wide, hip - 0.04), (0.17 * wide, hip - 0.04), (0.22 * wide, neck - 0.06), (0.1 * wide, neck), (-0.1 * wide, neck), (-0.22 * wide, neck - 0.06)],
+        &[
+            (-0.17 * wide, hip - 0.04),
+            (0.17 * wide, hip - 0.04),
+            (0.22 * wide, neck - 0.06),
+            (0.1 * wide, neck),
+            (-0.1 * wide, neck),
+            (-0.22 * wide, neck - 0.06),
+        ],
         shirt,
     );
     pen.line((0.19 * wide, neck - 0.08), (0.24 * wide + swing, hip), 0.10 * wide, shade(shirt, 0.9));
@@ -45,7 +54,15 @@ pub(super) fn person(pen: &mut Pen<'_>, rng: &mut ChaCha8Rng, stride: f32) {
     head(pen, (0.0, tall - 0.13), skin, hair);
     if rng.random_bool(0.25) {
         let bag = colour(rng);
-        pen.polygon(&[(-0.34 * wide, hip - 0.1), (-0.14 * wide, hip - 0.1), (-0.16 * wide, hip + 0.2), (-0.32 * wide, hip + 0.2)], bag);
+        pen.polygon(
+            &[
+                (-0.34 * wide, hip - 0.1),
+                (-0.14 * wide, hip - 0.1),
+                (-0.16 * wide, hip + 0.2),
+                (-0.32 * wide, hip + 0.2),
+            ],
+            bag,
+        );
     }
 }
 

@@ -57,11 +57,11 @@ pub(super) fn car(pen: &mut Pen<'_>, rng: &mut ChaCha8Rng, view: View) {
     );
     let roof = [(half * 0.50, sill), (half * 0.16, tall), (-boot * 0.72, tall), (-boot, sill)];
     pen.polygon(&roof, shade(body, 1.08));
+    pen.polygon(&[(half * 0.42, sill), (half * 0.13, tall - 0.1), (-0.05, tall - 0.1), (-0.05, sill)], glass);
     pen.polygon(
-        &[(half * 0.42, sill), (half * 0.13, tall - 0.1), (-0.05, tall - 0.1), (-0.05, sill)],
+        &[(-0.14, sill), (-0.14, tall - 0.1), (-boot * 0.66, tall - 0.1), (-boot * 0.88, sill)],
         glass,
     );
-    pen.polygon(&[(-0.14, sill), (-0.14, tall - 0.1), (-boot * 0.66, tall - 0.1), (-boot * 0.88, sill)], glass);
     pen.rect(-half, 0.28, half, 0.38, BUMPER);
     pen.line((-0.1, 0.4), (-0.1, sill), 0.03, shade(body, 0.6));
     pen.rect(0.1, sill * 0.80, 0.28, sill * 0.84, shade(body, 0.5));
@@ -79,7 +79,14 @@ fn car_end(pen: &mut Pen<'_>, rng: &mut ChaCha8Rng, view: View, body: Rgb, glass
         pen.rect(u - 0.13, 0.0, u + 0.13, 0.45, RUBBER);
     }
     pen.polygon(
-        &[(-half, 0.25), (half, 0.25), (half, sill * 0.8), (half * 0.93, sill), (-half * 0.93, sill), (-half, sill * 0.8)],
+        &[
+            (-half, 0.25),
+            (half, 0.25),
+            (half, sill * 0.8),
+            (half * 0.93, sill),
+            (-half * 0.93, sill),
+            (-half, sill * 0.8),
+        ],
         body,
     );
     let roof = [(-half * 0.9, sill), (half * 0.9, sill), (half * 0.68, tall), (-half * 0.68, tall)];
@@ -105,7 +112,14 @@ pub(super) fn bus(pen: &mut Pen<'_>, rng: &mut ChaCha8Rng, view: View) {
     let half = if view == View::Side { rng.random_range(3.6..4.8) } else { 1.25 };
     pen.shadow(half);
     pen.polygon(
-        &[(-half, 0.3), (half, 0.3), (half, tall - 0.15), (half - 0.15, tall), (0.15 - half, tall), (-half, tall - 0.15)],
+        &[
+            (-half, 0.3),
+            (half, 0.3),
+            (half, tall - 0.15),
+            (half - 0.15, tall),
+            (0.15 - half, tall),
+            (-half, tall - 0.15),
+        ],
         body,
     );
     pen.rect(-half, 0.75, half, 0.98, stripe);
@@ -164,7 +178,12 @@ pub(super) fn truck(pen: &mut Pen<'_>, rng: &mut ChaCha8Rng, view: View) {
         cab,
     );
     pen.polygon(
-        &[(back_of_cab + 0.35, 1.45), (half - 0.1, 1.45), (half - 0.42, top - 0.2), (back_of_cab + 0.35, top - 0.2)],
+        &[
+            (back_of_cab + 0.35, 1.45),
+            (half - 0.1, 1.45),
+            (half - 0.42, top - 0.2),
+            (back_of_cab + 0.35, top - 0.2),
+        ],
         glass,
     );
     pen.rect(half - 0.5, 0.4, half + 0.04, 0.65, BUMPER);
@@ -216,7 +235,8 @@ pub(super) fn bicycle(pen: &mut Pen<'_>, rng: &mut ChaCha8Rng) {
             }
         }
     }
-    for (from, to) in [(back, crank), (crank, head), (seat, head), (crank, seat), (back, seat), (front, head)] {
+    for (from, to) in [(back, crank), (crank, head), (seat, head), (crank, seat), (back, seat), (front, head)]
+    {
         pen.line(from, to, 0.055, frame);
     }
     pen.line(head, (0.34, 0.98), 0.05, frame);
