@@ -79,17 +79,16 @@ impl Parameters {
         &self.statistics
     }
 
-    /// 1 where a trained value belongs to a kernel, 0 for biases, scales and shifts: where weight decay acts.
+    /// A number for each trained value, the same within a weight: `of` says it for each weight of `graph`.
     ///
     /// # Errors
     /// libtorch's.
-    pub fn kernel_mask(&self) -> Result<Tensor, TchError> {
+    pub fn per_weight(&self, graph: &Graph, of: impl Fn(&Weight) -> f64) -> Result<Tensor, TchError> {
         let mut pieces = Vec::new();
-        for slot in &self.slots {
-            if let Place::Trained(piece) = slot.place {
-                let is_kernel = if slot.dims.len() == 4 { 1.0 } else { 0.0 };
-                let len = self.lengths.get(piece).copied().unwrap_or(0);
-                pieces.push(Tensor::f_full([len], is_kernel, (Kind::Float, self.flat.device()))?);
+        for (slot, weight) in self.slots.iter().zip(&graph.weights) {
+            if matches!(slot.place, Place::Trained(_)) {
+                let len: i64 = slot.dims.iter().product();
+                pieces.push(Tensor::f_full([len], of(weight), (Kind::Float, self.flat.device()))?);
             }
         }
         join(&pieces, self.flat.device())

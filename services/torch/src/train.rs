@@ -10,4 +10,5 @@ pub mod loader;
 pub mod optimizer;
 pub mod score;
 pub mod street;
+pub mod tiler;
 pub mod yolo;

@@ -3,10 +3,12 @@
 
 mod autotiler_train {
     pub(crate) mod detector;
+    pub(crate) mod pictures;
+    pub(crate) mod tiler;
 }
 
 use anyhow::Result;
-use autotiler_train::detector;
+use autotiler_train::{detector, tiler};
 use clap::{Parser, Subcommand};
 
 /// Train the networks of Auto-Tiler.
@@ -23,10 +25,12 @@ struct Args {
 #[derive(Debug, Subcommand)]
 enum What {
     Detector(detector::Args),
+    Tiler(tiler::Args),
 }
 
 fn main() -> Result<()> {
     match Args::parse().what {
         What::Detector(args) => detector::run(&args),
+        What::Tiler(args) => tiler::run(&args),
     }
 }

@@ -6,8 +6,8 @@ use std::{
     time::Instant,
 };
 
-use autotiler_core::BBox;
-use autotiler_graph::Graph;
+use autotiler_core::{average_precision::Score, yolo::DecodeError};
+use autotiler_graph::{Graph, Weight};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -15,7 +15,7 @@ use super::{
     checkpoint::{self, CheckpointError},
     loader::{self, Batch, Source},
     optimizer::{AdamW, Average, RunningClip, Schedule},
-    score,
+    score::DetectorScorer,
     yolo::{self, HeadLayout},
 };
 use crate::{
@@ -136,6 +136,9 @@ pub enum DetectorError {
     /// libtorch refused.
     #[error("training step")]
     Torch(#[from] TchError),
+    /// Its heads are not as laid out.
+    #[error("reading the network's heads")]
+    Heads(#[from] DecodeError),
     /// The checkpoint.
     #[error("checkpoint")]
     Checkpoint(#[from] CheckpointError),
@@ -241,11 +244,11 @@ pub fn batches(source: &dyn Source, count: usize, side: usize) -> Vec<Batch> {
         .collect()
 }
 
-/// Mean average precision of a finished network, and that of each class.
+/// Scores a finished network.
 ///
 /// # Errors
 /// [`DetectorError`] when the network does not run.
-pub fn score(network: &Network, batches: &[Batch]) -> Result<(f64, Vec<Option<f64>>), DetectorError> {
+pub fn score(network: &Network, batches: &[Batch]) -> Result<Score, DetectorError> {
     let weights = network.graph.weights.iter().map(|w| load_weight(w, Device::Cpu, Kind::Float));
     let weights = weights.collect::<Result<Vec<_>, TchError>>()?;
     evaluate(&Executor::try_new(network.graph.clone())?, network, &weights, batches)
@@ -253,7 +256,7 @@ pub fn score(network: &Network, batches: &[Batch]) -> Result<(f64, Vec<Option<f6
 
 /// Pictures as an input of the network, 0 to 1, channels last in memory.
 pub fn pictures(batch: &Batch) -> Result<Tensor, TchError> {
-    let (n, side) = (batch.boxes.len() as i64, batch.side as i64);
+    let (n, side) = (batch.truth.len() as i64, batch.side as i64);
     let bytes = Tensor::f_from_slice(&batch.rgb)?.f_reshape([n, side, side, 3])?.f_permute([0, 3, 1, 2])?;
     bytes.f_to_kind(Kind::Float)?.f_div_scalar(255.0)
 }
@@ -261,7 +264,9 @@ pub fn pictures(batch: &Batch) -> Result<Tensor, TchError> {
 impl Run {
     fn start(recipe: &Recipe, graph: &Graph, checkpoint: &Path) -> Result<Self, DetectorError> {
         let parameters = Parameters::try_new(graph, Device::Cpu, |_| true)?;
-        let decay = parameters.kernel_mask()?.f_mul_scalar(recipe.weight_decay)?;
+        let is_kernel = |weight: &Weight| weight.dims.len() == 4;
+        let decay = |weight: &Weight| if is_kernel(weight) { recipe.weight_decay } else { 0.0 };
+        let decay = parameters.per_weight(graph, decay)?;
         let mut run = Self {
             recipe: recipe.clone(),
             adam: AdamW::try_new(parameters.flat(), (0.9, 0.99), Some(decay))?,
@@ -326,7 +331,7 @@ impl Run {
     ) -> Result<[f64; 3], DetectorError> {
         let mode = Mode { batch_norm_momentum: Some(BATCH_NORM_MOMENTUM), straight_through: true };
         let outputs = executor.run(&self.parameters.weights()?, &[pictures(batch)?], mode)?;
-        let loss = yolo::loss(&outputs, &network.heads, network.classes, &batch.boxes)?;
+        let loss = yolo::loss(&outputs, &network.heads, network.classes, &batch.truth)?;
         let total = loss.total.f_double_value(&[])?;
         if !total.is_finite() {
             return Err(DetectorError::Diverged { step: self.step, loss: total });
@@ -364,7 +369,7 @@ impl Run {
     ) -> Result<(), DetectorError> {
         let (flat, statistics) = (&self.average.values, &self.average_statistics.values);
         let weights = tch::no_grad(|| self.parameters.views(flat, statistics))?;
-        let (map50, per_class) = evaluate(executor, network, &weights, batches)?;
+        let Score { map50, per_class, .. } = evaluate(executor, network, &weights, batches)?;
         let best = map50 >= self.best_map50;
         if best {
             self.best_map50 = map50;
@@ -381,20 +386,22 @@ fn evaluate(
     network: &Network,
     weights: &[Tensor],
     batches: &[Batch],
-) -> Result<(f64, Vec<Option<f64>>), DetectorError> {
+) -> Result<Score, DetectorError> {
     let _no_grad = tch::no_grad_guard();
-    let mut found = Vec::new();
-    let mut truth: Vec<Vec<(u16, BBox)>> = Vec::new();
+    let mut scorer = DetectorScorer::new(&network.heads, network.classes);
     for batch in batches {
         let outputs = executor.run(weights, &[pictures(batch)?], Mode::default())?;
-        let raw = yolo::flatten(&outputs, &network.heads, network.classes)?;
-        let per_picture = raw.numel() / batch.boxes.len().max(1);
-        let raw = yolo::floats(&raw)?;
-        let pictures = raw.chunks_exact(per_picture.max(1));
-        found.extend(pictures.map(|raw| score::detections(raw, &network.heads, network.classes)));
-        truth.extend(batch.boxes.iter().cloned());
+        let outputs: Vec<Vec<f32>> = outputs.iter().map(yolo::floats).collect::<Result<_, _>>()?;
+        for (picture, truth) in batch.truth.iter().enumerate() {
+            let own = |output: &'_ Vec<f32>| {
+                let len = output.len() / batch.truth.len();
+                picture * len..(picture + 1) * len
+            };
+            let raw: Vec<&[f32]> = outputs.iter().map(|output| &output[own(output)]).collect();
+            scorer.add(&raw, truth)?;
+        }
     }
-    Ok(score::mean_average_precision(&found, &truth, network.classes))
+    Ok(scorer.score())
 }
 
 /// Sums between two reports.

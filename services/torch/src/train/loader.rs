@@ -8,15 +8,15 @@ use std::{
     thread,
 };
 
-use autotiler_core::BBox;
+use autotiler_core::GroundTruth;
 
 /// One picture with its true boxes, at the network's input size.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Sample {
     /// Red, green, blue of each pixel, row by row.
     pub rgb: Vec<u8>,
-    /// Class and place of each object.
-    pub boxes: Vec<(u16, BBox)>,
+    /// What is in it.
+    pub truth: Vec<GroundTruth>,
 }
 
 /// Where samples come from: a pure function of the sample's number.
@@ -38,17 +38,17 @@ pub struct Batch {
     pub side: usize,
     /// All pictures, one after the other.
     pub rgb: Vec<u8>,
-    /// The boxes of each picture.
-    pub boxes: Vec<Vec<(u16, BBox)>>,
+    /// What is in each picture.
+    pub truth: Vec<Vec<GroundTruth>>,
 }
 
 /// Makes a batch of samples `first .. first + len`.
 pub fn batch(source: &dyn Source, first: u64, len: usize, side: usize) -> Batch {
     let mut batch = Batch { side, ..Batch::default() };
     for index in first..first + len as u64 {
-        let Sample { rgb, boxes } = source.sample(index, side);
+        let Sample { rgb, truth } = source.sample(index, side);
         batch.rgb.extend_from_slice(&rgb);
-        batch.boxes.push(boxes);
+        batch.truth.push(truth);
     }
     batch
 }

@@ -73,6 +73,8 @@ pub struct AdamW {
     betas: (f64, f64),
     /// Decay per step and unit of learning rate, of each value.
     decay: Option<Tensor>,
+    /// Factor on the learning rate of each value.
+    pace: Option<Tensor>,
 }
 
 impl AdamW {
@@ -82,7 +84,13 @@ impl AdamW {
     /// libtorch's.
     pub fn try_new(flat: &Tensor, betas: (f64, f64), decay: Option<Tensor>) -> Result<Self, TchError> {
         let zeros = || flat.f_detach()?.f_zeros_like();
-        Ok(Self { first: zeros()?, second: zeros()?, steps: 0, betas, decay })
+        Ok(Self { first: zeros()?, second: zeros()?, steps: 0, betas, decay, pace: None })
+    }
+
+    /// Gives each value its own factor on the learning rate.
+    #[must_use]
+    pub fn with_pace(self, pace: Tensor) -> Self {
+        Self { pace: Some(pace), ..self }
     }
 
     /// Moves `flat` against `gradient`.
@@ -99,7 +107,10 @@ impl AdamW {
         let _ = self.second.f_lerp_(&gradient.f_square()?, 1.0 - b2)?;
         let mut scale = self.second.f_div_scalar(correct2)?;
         let _ = scale.f_sqrt_()?.f_add_scalar_(EPSILON)?;
-        let change = self.first.f_div(&scale)?.f_mul_scalar(-rate / correct1)?;
+        let mut change = self.first.f_div(&scale)?.f_mul_scalar(-rate / correct1)?;
+        if let Some(pace) = &self.pace {
+            change = change.f_mul(pace)?;
+        }
         let mut flat = flat.shallow_clone();
         if let Some(decay) = &self.decay {
             let _ = flat.f_sub_(&decay.f_mul(&flat)?.f_mul_scalar(rate)?)?;

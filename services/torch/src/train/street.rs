@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use autotiler_core::BBox;
+use autotiler_core::{BBox, average_precision::Score};
 use autotiler_graph::{
     Graph,
     darknet::{
@@ -23,13 +23,6 @@ use super::{
     yolo::HeadLayout,
 };
 
-/// Worlds apart by what their pictures are for: none is seen in two places. Everything that shows or
-/// scores generated scenes elsewhere uses other seeds.
-pub const TRAINING_SEED: u64 = 0x7261_696e;
-/// Seed of the world that chooses among the weights of a run.
-pub const VALIDATION_SEED: u64 = 0x0076_616c;
-/// Seed of the world that the finished detector is scored in.
-pub const TEST_SEED: u64 = 0x7465_7374;
 /// Pictures that the anchors are fitted to.
 const ANCHOR_PICTURES: u64 = 300;
 
@@ -68,19 +61,41 @@ pub enum StreetError {
     Score(#[source] Box<DetectorError>),
 }
 
-/// Pictures of one world.
+/// Side of the pictures that cameras of the world take; networks see them squashed to their input.
+pub const CAMERA_SIDE: usize = 416;
+/// Pictures smaller than this are always drawn at their own size: drawing them larger costs more than it
+/// teaches while a network still learns the coarse.
+const LEAST_SQUASHED_SIDE: usize = 200;
+
+/// Single pictures of one world.
 #[derive(Debug, Clone, Copy)]
 pub struct Streets {
     /// Seed of the world.
     pub seed: u64,
+    /// How they come to the network's size.
+    pub view: View,
+}
+
+/// How a picture comes to the network's size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum View {
+    /// Taken at [`CAMERA_SIDE`] and squashed, as in use.
+    Squashed,
+    /// Every other one drawn at the network's size: other noise and sharpness, for training.
+    Mixed,
 }
 
 impl Source for Streets {
     fn sample(&self, index: u64, side: usize) -> Sample {
-        let world = World::new(WorldOptions { seed: self.seed, width: side, height: side });
+        let squashed = match self.view {
+            View::Squashed => true,
+            View::Mixed => side >= LEAST_SQUASHED_SIDE && !index.is_multiple_of(2),
+        };
+        let drawn = if squashed { CAMERA_SIDE } else { side };
+        let world = World::new(WorldOptions { seed: self.seed, width: drawn, height: drawn });
         let scene = world.scene(index as u32);
-        let boxes = scene.truth.iter().map(|object| (object.class, object.bbox)).collect();
-        Sample { rgb: scene.picture.rgb, boxes }
+        let picture = if squashed { scene.picture.resize(side, side) } else { scene.picture };
+        Sample { rgb: picture.rgb, truth: scene.truth }
     }
 }
 
@@ -123,8 +138,8 @@ pub fn fit_anchors(source: &dyn Source) -> Result<[Anchor; 9], StreetError> {
     const SIDE: usize = 160;
     const FINE: usize = 1000;
     let boxes: Vec<BBox> = (0..ANCHOR_PICTURES)
-        .flat_map(|index| source.sample(index, SIDE).boxes)
-        .map(|(_, bbox)| bbox)
+        .flat_map(|index| source.sample(index, SIDE).truth)
+        .map(|object| object.bbox)
         .collect();
     let fitted = anchors::fit(&boxes, FINE).ok_or(StreetError::NoObjects)?;
     Ok(fitted.map(|a| Anchor { w: a.w / FINE as f32, h: a.h / FINE as f32 }))
@@ -153,17 +168,11 @@ pub fn export(
     Ok(())
 }
 
-/// Mean average precision (IoU 0.5) of the detector in `weights`, and that of each class, over the first
-/// `count` pictures of `source`.
+/// Scores the detector in `weights` on the first `count` pictures of `source`.
 ///
 /// # Errors
 /// [`StreetError`].
-pub fn score(
-    weights: &Path,
-    cfg: &str,
-    source: &dyn Source,
-    count: usize,
-) -> Result<(f64, Vec<Option<f64>>), StreetError> {
+pub fn score(weights: &Path, cfg: &str, source: &dyn Source, count: usize) -> Result<Score, StreetError> {
     let bytes =
         std::fs::read(weights).map_err(|source| StreetError::Read { path: weights.to_owned(), source })?;
     let cfg = Cfg::parse(cfg)?;

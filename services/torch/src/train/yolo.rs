@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use autotiler_core::BBox;
+use autotiler_core::{BBox, GroundTruth};
 use tch::{Kind, Reduction, TchError, Tensor};
-
-use super::score::iou;
 
 /// Predictions whose box overlaps a true one by more than this are not asked to be empty.
 const IGNORE_IOU: f32 = 0.6;
@@ -79,7 +77,7 @@ pub fn loss(
     outputs: &[Tensor],
     heads: &[HeadLayout],
     classes: usize,
-    truth: &[Vec<(u16, BBox)>],
+    truth: &[Vec<GroundTruth>],
 ) -> Result<Loss, TchError> {
     let flat = flatten(outputs, heads, classes)?;
     let device = flat.device();
@@ -161,7 +159,7 @@ fn complete_iou(a: &Tensor, b: &Tensor) -> Result<Tensor, TchError> {
 }
 
 /// Decides what each prediction should have been. `raw` as [`flatten`] yields it.
-fn assign(raw: &[f32], heads: &[HeadLayout], classes: usize, truth: &[Vec<(u16, BBox)>]) -> Targets {
+fn assign(raw: &[f32], heads: &[HeadLayout], classes: usize, truth: &[Vec<GroundTruth>]) -> Targets {
     let per_picture: usize = heads.iter().map(|head| head.anchors.len() * head.rows * head.cols).sum();
     let mut targets = Targets {
         objectness: vec![0.0; per_picture * truth.len()],
@@ -174,7 +172,7 @@ fn assign(raw: &[f32], heads: &[HeadLayout], classes: usize, truth: &[Vec<(u16, 
         // By prediction, so that two objects in one cell cannot both claim it: the smaller one, which is
         // harder to see, stays.
         let mut claimed: BTreeMap<usize, (f32, [f32; 4], [f32; 2], u16, BBox)> = BTreeMap::new();
-        for &(class, truth) in boxes {
+        for &GroundTruth { class, bbox: truth, .. } in boxes.iter().filter(|object| !object.difficult) {
             for (offset, cell, anchor) in claims(heads, &truth) {
                 let size = (truth.x1 - truth.x0) * (truth.y1 - truth.y0);
                 if claimed.get(&offset).is_none_or(|(other, ..)| size < *other) {
@@ -226,7 +224,7 @@ fn ignore_overlapping(
     raw: &[f32],
     heads: &[HeadLayout],
     fields: usize,
-    boxes: &[(u16, BBox)],
+    boxes: &[GroundTruth],
 ) {
     let sigmoid = |x: f32| 1.0 / (1.0 + (-x).exp());
     let mut index = first;
@@ -239,7 +237,7 @@ fn ignore_overlapping(
                 let w = values[2].min(LONGEST_EXPONENT).exp() * anchor[0] * 0.5;
                 let h = values[3].min(LONGEST_EXPONENT).exp() * anchor[1] * 0.5;
                 let predicted = BBox { x0: x - w, y0: y - h, x1: x + w, y1: y + h };
-                if boxes.iter().any(|(_, truth)| iou(&predicted, truth) > IGNORE_IOU) {
+                if boxes.iter().any(|truth| predicted.iou(&truth.bbox) > IGNORE_IOU) {
                     counts[index] = 0.0;
                 }
                 index += 1;

@@ -3,12 +3,14 @@
 use std::{path::PathBuf, sync::Arc};
 
 use anyhow::{Context, Result};
+use autotiler_core::average_precision::Score;
 use autotiler_graph::darknet::WidthMultiplier;
+use autotiler_scene::world;
 use autotiler_torch::{
     set_threads,
     train::{
         detector::{self, Progress, Recipe, Surroundings},
-        street::{self, StreetDetector, Streets},
+        street::{self, StreetDetector, Streets, View},
     },
 };
 use indicatif::{ProgressBar, ProgressStyle};
@@ -89,7 +91,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         validate_every: args.validate_every.max(1),
         validation_pictures: args.validation_pictures,
     };
-    let training = Streets { seed: street::TRAINING_SEED };
+    let training = Streets { seed: world::TRAINING_SEED, view: View::Mixed };
     let anchors = street::fit_anchors(&training).context("fitting anchors to the training world")?;
     let plan = StreetDetector { width: WidthMultiplier::try_new(args.width)?, seed: args.seed };
     let cfg = plan.cfg(args.side, &anchors)?;
@@ -112,7 +114,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         small.as_ref(),
         &mut Surroundings {
             training: Arc::new(training),
-            validation: Arc::new(Streets { seed: street::VALIDATION_SEED }),
+            validation: Arc::new(Streets { seed: world::VALIDATION_SEED, view: View::Squashed }),
             checkpoint: &args.out.join(format!("{}.checkpoint", args.name)),
             report: &mut say,
             export: &mut export,
@@ -121,8 +123,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     .context("training the detector")?;
     bar.finish_and_clear();
     let weights = args.out.join(format!("{}.weights", args.name));
-    let test = Streets { seed: street::TEST_SEED };
-    let (map50, per_class) =
+    let test = Streets { seed: world::TEST_SEED, view: View::Squashed };
+    let Score { map50, per_class, .. } =
         street::score(&weights, &cfg, &test, args.test_pictures).context("testing the detector")?;
     if args.json {
         let done = serde_json::json!({
