@@ -185,3 +185,64 @@ impl<'g> Exporter<'g> {
         Some(name)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use autotiler_core::LayerIndex;
+    use autotiler_graph::{Activation, GraphBuilder};
+
+    use super::{format::Dimension, *};
+
+    const SHAPE: Shape = Shape::new(2, 3, 4);
+
+    fn model(graph: &Graph) -> GraphProto {
+        let model = ModelProto::decode(to_onnx(graph).unwrap().as_slice()).unwrap();
+        assert_eq!((model.ir_version, model.opset_import[0].version), (Some(IR_VERSION), Some(OPSET)));
+        model.graph.unwrap()
+    }
+
+    #[test]
+    fn the_batch_is_open_and_all_else_is_fixed() {
+        let mut builder = GraphBuilder::new();
+        let x = builder.input(SHAPE);
+        let graph = model(&builder.finish(&[x]));
+        for port in graph.input.iter().chain(&graph.output) {
+            let shape = port.r#type.clone().unwrap().tensor_type.unwrap().shape.unwrap();
+            let fixed = |dim| Dimension { dim_value: Some(dim), dim_param: None };
+            let batch = Dimension { dim_value: None, dim_param: Some("N".to_owned()) };
+            assert_eq!(shape.dim, [batch, fixed(2), fixed(3), fixed(4)]);
+        }
+    }
+
+    #[test]
+    fn values_are_called_by_port_layer_or_node() {
+        let mut builder = GraphBuilder::new();
+        let x = builder.input(SHAPE);
+        let relu = || Op::Activate(Activation::Relu);
+        let plain = builder.push(relu(), &[x]).unwrap();
+        let layer = builder.push(relu(), &[plain]).unwrap();
+        builder.mark_layer(layer, LayerIndex(16));
+        let result = builder.push(relu(), &[layer]).unwrap();
+        let graph = model(&builder.finish(&[result]));
+        let names: Vec<&str> = graph.node.iter().map(|node| node.output[0].as_str()).collect();
+        assert_eq!(names, ["node1", "layer16.2", "output0"]);
+        assert_eq!(graph.node[0].input, ["input0"]);
+    }
+
+    #[test]
+    fn weights_that_are_used_are_written_once_and_others_not() {
+        let mut builder = GraphBuilder::new();
+        let x = builder.input(SHAPE);
+        let weight = builder.weight("kernel", vec![2, 2, 1, 1], vec![1.0, 0.0, 0.5, -2.0]).unwrap();
+        builder.weight("unused", vec![1], vec![7.0]).unwrap();
+        let conv =
+            || Op::Conv { weight, bias: None, out: 2, size: 1, stride: 1, pad: 0, dilation: 1, groups: 1 };
+        let once = builder.push(conv(), &[x]).unwrap();
+        let twice = builder.push(conv(), &[once]).unwrap();
+        let graph = model(&builder.finish(&[twice]));
+        assert_eq!(graph.initializer.len(), 1);
+        assert_eq!(graph.initializer[0].name.as_deref(), Some("kernel#0"));
+        let values = [1.0_f32, 0.0, 0.5, -2.0].map(f32::to_le_bytes).concat();
+        assert_eq!(graph.initializer[0].raw_data, Some(values));
+    }
+}

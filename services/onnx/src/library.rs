@@ -6,7 +6,7 @@ use std::{
 };
 
 use autotiler_graph::EngineError;
-use ort::environment::Environment;
+use ort::{environment::Environment, logging::LogLevel};
 
 use crate::engine::ENGINE;
 
@@ -71,6 +71,8 @@ fn open_file(path: &Path) -> Result<Opened, EngineError> {
     let environment = builder.with_name("autotiler").with_telemetry(false).build();
     let environment = environment
         .map_err(|error| unavailable(format!("{} does not start", path.display()), Some(Box::new(error))))?;
+    // What goes wrong comes back as an error; the runtime need not write it to the process's log as well.
+    environment.set_log_level(LogLevel::Fatal);
     Ok(Opened { path: path.to_owned(), environment })
 }
 

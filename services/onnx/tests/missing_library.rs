@@ -1,5 +1,11 @@
 //! A missing or wrong library is said so. In a process of its own: the first library to be opened stays.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests, which clippy does not take for tests"
+)]
+
 use std::path::PathBuf;
 
 use autotiler_graph::EngineError;

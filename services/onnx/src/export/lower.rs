@@ -66,8 +66,8 @@ impl Lowering<'_, '_> {
             Op::Tile { cols, rows } => self.tile(*cols, *rows),
             Op::Untile { cols, rows } => self.untile(*cols, *rows),
             Op::Expand => self.expand(),
-            Op::ToPlane => self.to_plane(),
-            Op::FromPlane => self.from_plane(),
+            Op::ToPlane => self.plane_bytes(),
+            Op::FromPlane => self.plane_floats(),
         }
     }
 
@@ -162,7 +162,7 @@ impl Lowering<'_, '_> {
         Ok(self.last("Mul", &[&x, &ones], vec![]))
     }
 
-    fn to_plane(&mut self) -> Result<String, ExportError> {
+    fn plane_bytes(&mut self) -> Result<String, ExportError> {
         let x = self.input(0)?;
         let (zero, low, high) =
             (self.scalar("zero", PLANE_ZERO), self.scalar("low", 0.0), self.scalar("high", 255.0));
@@ -172,7 +172,7 @@ impl Lowering<'_, '_> {
         Ok(self.last("Cast", &[&clamped], vec![proto::int("to", proto::data_type(Kind::U8) as usize)]))
     }
 
-    fn from_plane(&mut self) -> Result<String, ExportError> {
+    fn plane_floats(&mut self) -> Result<String, ExportError> {
         let x = self.input(0)?;
         let zero = self.scalar("zero", PLANE_ZERO);
         let to = vec![proto::int("to", proto::data_type(Kind::F32) as usize)];

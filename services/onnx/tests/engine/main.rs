@@ -3,6 +3,12 @@
 //! Needs ONNX Runtime: its path is taken from `AUTOTILER_ORT` or `ORT_DYLIB_PATH`, else from the cache that the
 //! set-up fills.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests, which clippy does not take for tests"
+)]
+
 mod faults;
 mod networks;
 mod operators;
