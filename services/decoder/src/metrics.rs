@@ -1,0 +1,168 @@
+//! What the decoder counts.
+
+use autotiler_core::wire::LossReason;
+use autotiler_runtime::{StageTimes, bytes_buckets};
+use autotiler_transport::DropReason;
+use prometheus::{
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, core::Collector,
+};
+
+/// Stages of a frame, as in [`autotiler_core::wire::ServerTimes`].
+pub(crate) const STAGES: [&str; 4] = ["queue", "decode", "tail", "boxes"];
+/// Outcome of a frame that has detections (be they none).
+const OK: &str = "ok";
+/// How a request for parameter sets may end.
+const REQUESTS: [&str; 4] = [OK, "no_answer", "unknown", "bad"];
+/// Upper bounds for frames in one run.
+const BATCH_BUCKETS: [f64; 8] = [1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 16.0, 32.0];
+
+/// All metrics of the decoder. Clones share them.
+#[derive(Debug, Clone)]
+pub(crate) struct DecoderMetrics {
+    /// `autotiler_decoder_stage_seconds{stage}`.
+    pub(crate) stages: StageTimes,
+    /// `autotiler_decoder_frame_bytes`: messages as they came.
+    pub(crate) frame_bytes: Histogram,
+    /// `autotiler_decoder_batch_frames`: frames that shared a run of the tail.
+    pub(crate) batch_frames: Histogram,
+    /// `autotiler_decoder_queue_frames`: taken on and not yet answered.
+    pub(crate) queue_frames: IntGauge,
+    /// `autotiler_decoder_missed_frames_total`: lost by the NATS client before they were read, and not answered.
+    pub(crate) missed_frames: IntCounter,
+    /// `autotiler_decoder_ffmpeg_respawns_total`: sessions started again after a fault.
+    pub(crate) ffmpeg_respawns: IntCounter,
+    /// `autotiler_decoder_ffmpeg_sessions`: open HEVC sessions.
+    pub(crate) ffmpeg_sessions: IntGauge,
+    /// `autotiler_decoder_nats_up`: 1 while the link is up.
+    pub(crate) nats_up: IntGauge,
+    /// `autotiler_decoder_json_lines_dropped_total`: lines that nobody read in time.
+    pub(crate) json_lines_dropped: IntCounter,
+    frames: IntCounterVec,
+    undelivered: IntCounterVec,
+    parameter_requests: IntCounterVec,
+}
+
+impl DecoderMetrics {
+    /// Registers all of them, each series from the start.
+    ///
+    /// # Errors
+    /// When a name is registered already.
+    pub(crate) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let batch = "Frames that shared a run of the tail.";
+        let metrics = Self {
+            stages: StageTimes::register(registry, "decoder", &STAGES)?,
+            frame_bytes: add(registry, histogram("frame_bytes", "Frame messages.", bytes_buckets())?)?,
+            batch_frames: add(registry, histogram("batch_frames", batch, BATCH_BUCKETS.to_vec())?)?,
+            queue_frames: gauge(registry, "queue_frames", "Frames taken on and not yet answered.")?,
+            missed_frames: counter(
+                registry,
+                "missed_frames_total",
+                "Frames that the NATS client lost before they were read; they get no answer.",
+            )?,
+            ffmpeg_respawns: counter(
+                registry,
+                "ffmpeg_respawns_total",
+                "HEVC sessions started again after a fault.",
+            )?,
+            ffmpeg_sessions: gauge(registry, "ffmpeg_sessions", "Open HEVC sessions.")?,
+            nats_up: gauge(registry, "nats_up", "1 while the link to nats-server is up.")?,
+            json_lines_dropped: counter(
+                registry,
+                "json_lines_dropped_total",
+                "Lines of JSON that standard output did not take in time.",
+            )?,
+            frames: counters(registry, "frames_total", "Frames answered, by outcome.", "outcome")?,
+            undelivered: counters(
+                registry,
+                "undelivered_answers_total",
+                "Answers that were not handed to nats-server, by reason.",
+                "reason",
+            )?,
+            parameter_requests: counters(
+                registry,
+                "parameter_requests_total",
+                "Requests to devices for parameter sets, by outcome.",
+                "outcome",
+            )?,
+        };
+        metrics.show_all_series();
+        Ok(metrics)
+    }
+
+    /// Counts an answered frame.
+    pub(crate) fn answered<T>(&self, outcome: &Result<T, LossReason>) {
+        let label = outcome.as_ref().map_or_else(|reason| reason.label(), |_| OK);
+        self.frames.with_label_values(&[label]).inc();
+    }
+
+    /// Counts an answer that the broker did not get.
+    pub(crate) fn undelivered(&self, reason: DropReason) {
+        self.undelivered.with_label_values(&[reason.label()]).inc();
+    }
+
+    /// Counts a request for parameter sets; `fault` is a label of `FetchError`.
+    pub(crate) fn parameters_requested(&self, fault: Option<&'static str>) {
+        self.parameter_requests.with_label_values(&[fault.unwrap_or(OK)]).inc();
+    }
+
+    fn show_all_series(&self) {
+        for outcome in std::iter::once(OK).chain(LossReason::ALL.map(LossReason::label)) {
+            self.frames.with_label_values(&[outcome]);
+        }
+        for reason in [DropReason::Disconnected, DropReason::PayloadLimit] {
+            self.undelivered.with_label_values(&[reason.label()]);
+        }
+        for outcome in REQUESTS {
+            self.parameter_requests.with_label_values(&[outcome]);
+        }
+    }
+}
+
+fn name(what: &str) -> String {
+    format!("autotiler_decoder_{what}")
+}
+
+fn add<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> Result<C, prometheus::Error> {
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+fn histogram(what: &str, help: &str, buckets: Vec<f64>) -> Result<Histogram, prometheus::Error> {
+    Histogram::with_opts(HistogramOpts::new(name(what), help).buckets(buckets))
+}
+
+fn gauge(registry: &Registry, what: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
+    add(registry, IntGauge::new(name(what), help)?)
+}
+
+fn counter(registry: &Registry, what: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
+    add(registry, IntCounter::new(name(what), help)?)
+}
+
+fn counters(
+    registry: &Registry,
+    what: &str,
+    help: &str,
+    label: &str,
+) -> Result<IntCounterVec, prometheus::Error> {
+    add(registry, IntCounterVec::new(Opts::new(name(what), help), &[label])?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outcomes_are_there_before_the_first_frame_and_count_by_reason() {
+        let registry = Registry::new();
+        let metrics = DecoderMetrics::register(&registry).unwrap();
+        metrics.answered::<()>(&Err(LossReason::Undecodable));
+        metrics.answered(&Ok(()));
+        let families = registry.gather();
+        let frames = families.iter().find(|f| f.name() == "autotiler_decoder_frames_total").unwrap();
+        assert_eq!(frames.get_metric().len(), 1 + LossReason::ALL.len());
+        let total: f64 = frames.get_metric().iter().map(|m| m.get_counter().get_value()).sum();
+        assert_eq!(total, 2.0);
+        assert!(DecoderMetrics::register(&registry).is_err());
+    }
+}
