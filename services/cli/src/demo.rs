@@ -1,6 +1,127 @@
-//! stub until the edge is there
+//! `autotiler demo`: the way of a frame on this machine, in separate processes.
+
+mod media;
+pub(crate) mod processes;
+pub(crate) mod run;
+mod sheet;
+mod summary;
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use autotiler_core::{OperatingPoint, Route, TargetBits};
+use autotiler_model::Model;
+
+use crate::common::{CodecArgs, EngineArgs, load_model};
+use media::Media;
+use processes::{Broker, Decoder, Programs};
+use run::PointRun;
+use summary::Summary;
+
+/// Start nats-server, autotiler-decoder and autotiler-edge as processes of their own, run a stream through
+/// several operating points, and show what each costs and finds.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
-pub(crate) fn run(_: &Args) -> anyhow::Result<()> {
+#[command(after_help = "\
+Leaves in the output directory: summary.json, sheet.png (annotated pictures, tiled planes beside them), and for
+each point its frames as JSON lines.
+
+summary.json: model, network, source, frames, points[] with point, tiler, kbit_per_frame, map50, map50_uncut,
+total_ms, device_ms, transfer_ms, server_ms, wait_ms (each p50, p95), captured, sent, received,
+dropped{reason: n}, lost{reason: n}. Where pictures have no annotations, map50 is against the boxes that the
+uncut network finds with a score of at least 0.3, and truth says so.")]
+pub(crate) struct Args {
+    /// Model directory.
+    #[arg(long, default_value = "models/street", value_name = "DIR")]
+    model: PathBuf,
+    /// Run over the pictures of a folder instead of the generated world.
+    #[arg(long, value_name = "DIR", conflicts_with = "video")]
+    images: Option<PathBuf>,
+    /// Run over a video file.
+    #[arg(long, value_name = "FILE")]
+    video: Option<PathBuf>,
+    /// Operating points; by default every tiler of the model, device-only and server-only.
+    #[arg(long, value_name = "POINT")]
+    point: Vec<OperatingPoint>,
+    /// Bits per frame of the default points that cut the network.
+    #[arg(long, default_value = "8k", value_name = "BITS")]
+    bits: TargetBits,
+    /// Bits per frame of the default server-only point.
+    #[arg(long, default_value = "40k", value_name = "BITS")]
+    picture_bits: TargetBits,
+    /// Frames per operating point.
+    #[arg(long, default_value_t = 120, value_name = "N")]
+    frames: u32,
+    /// Pictures per second.
+    #[arg(long, default_value_t = 20.0, value_name = "N")]
+    fps: f64,
+    /// Where to leave results.
+    #[arg(long, default_value = "out/demo", value_name = "DIR")]
+    out: PathBuf,
+    #[command(flatten)]
+    engine: EngineArgs,
+    #[command(flatten)]
+    codec: CodecArgs,
+    /// Print summary.json on standard output instead of the table.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let model = load_model(&args.model)?;
+    let programs = Programs::find(&args.engine, &args.codec)?;
+    let mut media = Media::open(args.images.as_deref(), args.video.as_deref(), &model, args.frames)?;
+    std::fs::create_dir_all(&args.out).with_context(|| format!("creating {}", args.out.display()))?;
+
+    let points = points(args, &model)?;
+    // Device-only comes first: it is the uncut network, the yardstick of all others.
+    let broker = Broker::start()?;
+    let decoder = Decoder::start(&programs, &broker, &args.model)?;
+    eprintln!("nats-server, autotiler-decoder (pid {}) are up", decoder.pid());
+
+    let mut runs = Vec::new();
+    for point in points {
+        let run =
+            PointRun::start(&programs, &broker, &args.model, &media, point, args.fps, &args.out)?.finish()?;
+        if point.route == Route::DeviceOnly {
+            media.adopt_truth(&run.frames);
+        }
+        runs.push(run);
+    }
+    decoder.stop()?;
+
+    let summary = Summary::new(&model, &media, &runs, args.frames);
+    summary.write(&args.out.join("summary.json"))?;
+    let engine = args.engine.engine()?;
+    let sheet = sheet::draw(&model, engine.as_ref(), &media, &runs)?;
+    let path = args.out.join("sheet.png");
+    autotiler_model::files::write(&path, &sheet.encode_png()?)?;
+    if args.json {
+        return crate::common::print_json(&summary);
+    }
+    println!("{}", summary.table());
+    println!("pictures and planes: {}\nfigures: {}", path.display(), args.out.join("summary.json").display());
     Ok(())
+}
+
+/// The points asked for, device-only first in any case.
+fn points(args: &Args, model: &Model) -> anyhow::Result<Vec<OperatingPoint>> {
+    let mut points = vec![OperatingPoint::device_only()];
+    if args.point.is_empty() {
+        for tiler in &model.tilers {
+            let point = OperatingPoint::split(tiler.layer(), tiler.spec().cr, args.bits);
+            if !points.contains(&point) {
+                points.push(point);
+            }
+        }
+        points.push(OperatingPoint::server_only(args.picture_bits));
+    }
+    for &point in &args.point {
+        if let Route::Split { layer, cr } = point.route {
+            model.tiler(layer, cr, None)?;
+        }
+        if !points.contains(&point) {
+            points.push(point);
+        }
+    }
+    Ok(points)
 }
