@@ -54,7 +54,7 @@ pub(crate) struct Args {
     codec: CodecArgs,
     /// Print JSON. For one point an object, for several an array of them: point, set, images, skipped, boxes,
     /// map50, map50_uncut, kbit_per_image, score_threshold, per_class{name: ap},
-    /// ms{device, encode, decode, server} (medians).
+    /// ms{device, encode, decode, server} (medians), out_of_reach where the planes cannot carry the bits.
     #[arg(long)]
     json: bool,
 }
@@ -97,6 +97,9 @@ pub(crate) struct Report {
     pub(crate) score_threshold: f32,
     pub(crate) per_class: BTreeMap<String, f64>,
     pub(crate) ms: Medians,
+    /// What a target beyond what the planes carry can be; the score is then that of the nearest one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) out_of_reach: Option<String>,
 }
 
 /// Median time of each stage in milliseconds.
@@ -172,7 +175,6 @@ impl Evaluation<'_> {
             passed.push(pass);
         }
         bar.finish_and_clear();
-        path.check_reach()?;
         anyhow::ensure!(!passed.is_empty(), "the set {} has no usable picture", self.set.name());
         let Score { map50, per_class, .. } = scorer.score();
         let names = self.model.manifest.classes.iter().cloned();
@@ -190,6 +192,7 @@ impl Evaluation<'_> {
             score_threshold: self.boxes.score_threshold,
             per_class: names.zip(per_class).filter_map(|(name, ap)| Some((name, ap?))).collect(),
             ms: medians(&passed),
+            out_of_reach: path.out_of_reach().map(|refusal| refusal.to_string()),
         })
     }
 }
@@ -237,7 +240,12 @@ fn print_table(reports: &[Report]) {
         ]);
     }
     println!("{table}");
-    for r in reports.iter().filter(|r| r.skipped > 0) {
-        println!("{}: {} unreadable pictures were skipped", r.point, r.skipped);
+    for r in reports {
+        if r.skipped > 0 {
+            println!("{}: {} unreadable pictures were skipped", r.point, r.skipped);
+        }
+        if let Some(refusal) = &r.out_of_reach {
+            println!("{}: {refusal}; scored at {:.2} kbit", r.point, r.kbit_per_image);
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! The wire: one frame is one message, one answer is one message. `docs/wire.md` has the bytes.
+//! The wire: one frame is one message, one answer is one message. `wire/README.md` beside this file has the bytes.
 
 pub mod answer;
 pub mod frame;

@@ -1,5 +1,5 @@
 //! Model directories: a YAML manifest, the Darknet topology, folded weights and tilers as safetensors, each
-//! held by its SHA-256. The one place that reads and writes them; `docs/model-directory.md` has the format.
+//! held by its SHA-256. The one place that reads and writes them; `models/README.md` has the format.
 
 pub mod directory;
 pub mod files;

@@ -89,9 +89,9 @@ impl CodedPath {
         frame.1.pass(&frame.0, passed)
     }
 
-    /// Refuses a target that the planes could not carry.
-    pub(crate) fn check_reach(&self) -> Result<(), OutOfReach> {
-        self.coded.as_ref().and_then(|coded| coded.rate.out_of_reach()).map_or(Ok(()), Err)
+    /// The refusal of a target that the planes could not carry.
+    pub(crate) fn out_of_reach(&self) -> Option<OutOfReach> {
+        self.coded.as_ref().and_then(|coded| coded.rate.out_of_reach())
     }
 }
 

@@ -27,7 +27,7 @@ fn header() -> FrameHeader {
     }
 }
 
-/// The bytes that `docs/wire.md` prints: a change here is a new version.
+/// The bytes that `README.md` beside this file prints: a change here is a new version.
 const GOLDEN: &str = "4154014001020304050607081112131421222324313233344142434445464748\
                       515253545556575800240004300061626364656600000003717273740bacc90faabbcc";
 

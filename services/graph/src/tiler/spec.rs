@@ -89,7 +89,7 @@ fn choose_block(feature: Shape, ratio: usize) -> Option<(usize, usize)> {
         (small_enough && folded.is_multiple_of(ratio) && folded > 0).then_some((block, folded / ratio))
     };
     let blocks = || [1, 2, 4, 8].into_iter().filter(move |&b| b <= largest).filter_map(fits);
-    blocks().find(|&(_, maps)| maps >= FEWEST_MAPS).or_else(|| blocks().last())
+    blocks().find(|&(_, maps)| maps >= FEWEST_MAPS).or_else(|| blocks().next_back())
 }
 
 /// The grid whose coded area is smallest; among equals the one nearest to a square.
