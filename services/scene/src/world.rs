@@ -28,7 +28,8 @@ pub const CLASSES: [&str; 8] = ["car", "bus", "truck", "bicycle", "person", "dog
 pub const SHOT_FRAMES: u32 = 50;
 /// Frames per second of the video.
 pub const FRAMES_PER_SECOND: f32 = 25.0;
-/// A thing of which less than this share is seen (the rest hidden or outside) is not annotated.
+/// A thing of which less than this share is seen, the rest hidden by others, is not annotated. One of which
+/// less than this share lies inside the picture is annotated as difficult.
 pub const LEAST_VISIBLE_SHARE: f32 = 0.35;
 /// A thing whose box is narrower or lower than this share of the picture's shorter side is not annotated.
 pub const LEAST_SIDE_SHARE: f32 = 0.03;
@@ -143,7 +144,9 @@ fn truth(street: &Street, canvas: &Canvas, drawn: &[u32]) -> Vec<GroundTruth> {
         let seen = pixels as f32 / drawn[owner].max(1) as f32;
         let big = (x1 - x0).min(y1 - y0) >= least_px;
         let bbox = BBox { x0: x0 / w, y0: y0 / h, x1: x1 / w, y1: y1 / h };
-        (seen >= LEAST_VISIBLE_SHARE && big).then_some(GroundTruth { class, bbox, difficult: false })
+        // Numbers fit, as where they were given.
+        let difficult = canvas.share_inside(owner as u16) < LEAST_VISIBLE_SHARE;
+        (seen >= LEAST_VISIBLE_SHARE && big).then_some(GroundTruth { class, bbox, difficult })
     };
     let person = things::Kind::Person.class();
     let things = street.things.iter().enumerate();
@@ -242,6 +245,16 @@ mod tests {
         // The box is that of what is seen.
         assert_eq!(seen[0].bbox, BBox { x0: 0.3, y0: 0.1, x1: 0.5, y1: 0.5 });
         assert_eq!(annotated(27.0).len(), 0);
+    }
+
+    #[test]
+    fn some_things_at_the_edge_are_difficult_and_most_things_are_not() {
+        let truth: Vec<GroundTruth> = (0..200).flat_map(|index| world(2).scene(index).truth).collect();
+        let difficult: Vec<_> = truth.iter().filter(|object| object.difficult).collect();
+        assert!(!difficult.is_empty() && difficult.len() * 8 < truth.len());
+        // The outermost pixels of some are hidden by others.
+        let at_edge = |bbox: BBox| bbox.x0.min(bbox.y0).min(1.0 - bbox.x1).min(1.0 - bbox.y1) == 0.0;
+        assert!(difficult.iter().filter(|object| at_edge(object.bbox)).count() * 10 >= difficult.len() * 8);
     }
 
     #[test]

@@ -49,6 +49,8 @@ pub(super) struct Canvas {
     pub(super) rgb: Vec<f32>,
     owners: Vec<u16>,
     pixels_of: Vec<u32>,
+    /// Corners of all that was drawn of each thing, also outside the canvas: x0, y0, x1, y1.
+    outlines: Vec<[f32; 4]>,
     /// Differences of coverage along the current row.
     steps: Vec<f32>,
     crossings: Vec<f32>,
@@ -63,6 +65,7 @@ impl Canvas {
             height,
             rgb: vec![0.0; width * height * 3],
             owners: vec![0; width * height],
+            outlines: vec![[f32::MAX, f32::MAX, f32::MIN, f32::MIN]; things + 1],
             pixels_of,
             steps: vec![0.0; width + 2],
             crossings: Vec::with_capacity(16),
@@ -72,6 +75,21 @@ impl Canvas {
     /// Pixels that a thing owns now.
     pub(super) fn pixels_of(&self, thing: u16) -> u32 {
         self.pixels_of[usize::from(thing)]
+    }
+
+    /// Share of a thing's outline that lies on the canvas, 0 to 1.
+    pub(super) fn share_inside(&self, thing: u16) -> f32 {
+        let [x0, y0, x1, y1] = self.outlines[usize::from(thing)];
+        let inside = |low: f32, high: f32, side: usize| (high.min(side as f32) - low.max(0.0)).max(0.0);
+        let area = (x1 - x0).max(0.0) * (y1 - y0).max(0.0);
+        if area > 0.0 { inside(x0, x1, self.width) * inside(y0, y1, self.height) / area } else { 0.0 }
+    }
+
+    fn widen_outline(&mut self, owner: Owner, [x0, y0, x1, y1]: [f32; 4]) {
+        if let Owner::Thing(thing) = owner {
+            let outline = &mut self.outlines[usize::from(thing)];
+            *outline = [outline[0].min(x0), outline[1].min(y0), outline[2].max(x1), outline[3].max(y1)];
+        }
     }
 
     /// Fills whole rows `y0..y1` with a vertical gradient.
@@ -90,8 +108,11 @@ impl Canvas {
 
     /// Fills a polygon given by its corners, by the even-odd rule.
     pub(super) fn polygon(&mut self, corners: &[(f32, f32)], paint: &Paint) {
-        let (low, high) =
-            corners.iter().fold((f32::MAX, f32::MIN), |(low, high), &(_, y)| (low.min(y), high.max(y)));
+        let [x0, low, x1, high] =
+            corners.iter().fold([f32::MAX, f32::MAX, f32::MIN, f32::MIN], |[x0, y0, x1, y1], &(x, y)| {
+                [x0.min(x), y0.min(y), x1.max(x), y1.max(y)]
+            });
+        self.widen_outline(paint.owner, [x0, low, x1, high]);
         let mut crossings = std::mem::take(&mut self.crossings);
         self.rows(low, high, paint, |y, add| {
             crossings.clear();
@@ -111,6 +132,7 @@ impl Canvas {
 
     /// Fills an ellipse about (`x`, `y`).
     pub(super) fn ellipse(&mut self, x: f32, y: f32, rx: f32, ry: f32, paint: &Paint) {
+        self.widen_outline(paint.owner, [x - rx, y - ry, x + rx, y + ry]);
         self.rows(y - ry, y + ry, paint, |line, add| {
             let half = half_width(line - y, rx, ry);
             if half > 0.0 {
@@ -121,6 +143,7 @@ impl Canvas {
 
     /// Fills what lies between a circle and a smaller one about the same point.
     pub(super) fn ring(&mut self, x: f32, y: f32, outer: f32, inner: f32, paint: &Paint) {
+        self.widen_outline(paint.owner, [x - outer, y - outer, x + outer, y + outer]);
         self.rows(y - outer, y + outer, paint, |line, add| {
             let (out, hole) = (half_width(line - y, outer, outer), half_width(line - y, inner, inner));
             if hole > 0.0 {
@@ -265,6 +288,13 @@ mod tests {
         canvas.polygon(&[(-1e6, -1e6), (-1e5, -1e6), (-1e5, 1e6)], &paint);
         assert_eq!(canvas.pixels_of(1), 0);
         assert!(canvas.rgb.iter().all(|&v| v == 0.0));
+    }
+
+    #[test]
+    fn what_lies_outside_is_known() {
+        let mut canvas = Canvas::new(10, 10, 1);
+        canvas.polygon(&[(8.0, 0.0), (16.0, 0.0), (16.0, 4.0), (8.0, 4.0)], &white(Owner::Thing(1)));
+        assert!((canvas.share_inside(1) - 0.25).abs() < 1e-6);
     }
 
     #[test]

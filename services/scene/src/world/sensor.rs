@@ -22,26 +22,32 @@ pub(super) fn expose(
     for row in rgb.chunks_exact_mut(stride) {
         blur_row(row, blur);
     }
-    let mut bytes = Vec::with_capacity(rgb.len());
+    let mut bytes = vec![0; rgb.len()];
     let keep = 1.0 - 2.0 * blur;
     // The sum of four bytes has a standard deviation of 147.8; the noise is nearly a bell curve.
     let noise_gain = noise * 255.0 / 147.8;
-    for y in 0..height {
+    for (y, out) in bytes.chunks_exact_mut(stride).enumerate() {
         let row = |y: usize| &rgb[y * stride..(y + 1) * stride];
         let (above, here, below) = (row(y.saturating_sub(1)), row(y), row((y + 1).min(height - 1)));
-        let mut state = scramble(seed ^ (y as u64) << 32);
-        let neighbours = above.iter().zip(below).zip(here);
-        bytes.extend(neighbours.map(|((above, below), here)| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            let [a, b, c, d, ..] = (state >> 16).to_le_bytes().map(i32::from);
-            let grain = (a + b + c + d - 510) as f32 * noise_gain;
-            // Saturates at 0 and 255.
-            ((here * keep + (above + below) * blur) * 255.0 + grain + 0.5) as u8
-        }));
+        let key = scramble(seed ^ ((y as u64) << 32)) as u32;
+        let values = above.iter().zip(below).zip(here);
+        for (i, (byte, ((above, below), here))) in (0u32..).zip(out.iter_mut().zip(values)) {
+            let value = (here * keep + (above + below) * blur) * 255.0;
+            *byte = (value + grain(key.wrapping_add(i)) * noise_gain + 0.5).clamp(0.0, 255.0) as i32 as u8;
+        }
     }
     bytes
+}
+
+/// Noise of value `i`: the sum of the bytes of a hash, about its mean. Each value is computed on its own,
+/// so that the compiler can take several at once.
+fn grain(i: u32) -> f32 {
+    let mut x = i.wrapping_mul(0x9e37_79b1);
+    x = (x ^ (x >> 15)).wrapping_mul(0x85eb_ca6b);
+    x = (x ^ (x >> 13)).wrapping_mul(0xc2b2_ae35);
+    x ^= x >> 16;
+    let sum = (x & 0xff) + (x >> 8 & 0xff) + (x >> 16 & 0xff) + (x >> 24);
+    (sum as i32 - 510) as f32
 }
 
 /// Blurs one row of RGB triples in place.
