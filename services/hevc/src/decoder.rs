@@ -8,14 +8,11 @@ use std::{path::PathBuf, time::Duration};
 use autotiler_core::Gain;
 
 use crate::{
-    access_unit::{AccessUnit, BadAccessUnit},
-    format::FrameFormat,
-    nal,
+    access_unit::{AccessUnit, BadAccessUnit, Opened},
+    format::{FrameFormat, scaling},
     parameter_sets::{BadParameterSets, ParameterSets},
     process::{Process, ProcessError},
 };
-
-const MIDDLE: f32 = 128.0;
 
 /// How to decode.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +47,15 @@ pub enum DecodeError {
     /// ffmpeg died or hung while it had the frame.
     #[error("decoder crashed")]
     Crashed(#[source] ProcessError),
+}
+
+/// A decoded plane that a part of its gain is still in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScaledPlane {
+    /// [`FrameFormat::len`] bytes.
+    pub samples: Vec<u8>,
+    /// The part of the frame's gain that its QP stood for: it is not in the samples.
+    pub qp_gain: Gain,
 }
 
 /// A session that decodes the frames of one parameter set.
@@ -107,24 +113,35 @@ impl Decoder {
     /// # Errors
     /// [`DecodeError`]; this frame is lost, the session stays usable.
     pub fn decode(&mut self, access_unit: &[u8], gain: Gain) -> Result<Vec<u8>, DecodeError> {
-        let mut plane = self.decode_raw(access_unit)?;
-        undo_gain(&mut plane, gain);
-        Ok(plane)
+        let plane = self.decode_scaled(access_unit)?;
+        let factor = plane.factor(gain);
+        Ok(mapped(plane.samples, factor.recip()))
     }
 
-    /// Decodes one access unit to the samples as coded, gain and all: for a caller who undoes the gain in
-    /// floating point, where it costs no rounding and no clamping. Returns [`FrameFormat::len`] bytes.
+    /// Decodes one access unit to samples that the whole gain is still in, whatever part of it the QP stood
+    /// for: `(p - 128) * gain + 128` of the plane. Returns [`FrameFormat::len`] bytes, rounded once more;
+    /// [`Self::decode_scaled`] is without that loss.
     ///
     /// # Errors
     /// [`DecodeError`]; this frame is lost, the session stays usable.
     pub fn decode_raw(&mut self, access_unit: &[u8]) -> Result<Vec<u8>, DecodeError> {
-        let slice = AccessUnit::open(access_unit, self.parameter_sets.digest())?;
+        let plane = self.decode_scaled(access_unit)?;
+        Ok(mapped(plane.samples, plane.qp_gain.factor()))
+    }
+
+    /// Decodes one access unit to its samples as coded: for a caller who undoes the gain in floating point,
+    /// where it costs neither rounding nor clamping.
+    ///
+    /// # Errors
+    /// [`DecodeError`]; this frame is lost, the session stays usable.
+    pub fn decode_scaled(&mut self, access_unit: &[u8]) -> Result<ScaledPlane, DecodeError> {
+        let unit = AccessUnit::open(access_unit, self.parameter_sets.digest())?;
         let mut child = match self.child.take() {
             Some(child) => child,
             None => Child::spawn(self.format, &self.options)?,
         };
         self.packet.clear();
-        child.write_packet(self.format.coded(), &self.parameter_sets, slice, &mut self.packet);
+        child.write_packet(self.format.coded(), &self.parameter_sets, unit, &mut self.packet);
         let frame_len = self.format.coded().len();
         let answer = |inbox: &mut Vec<u8>| (inbox.len() >= frame_len).then_some(());
         let Child { process, inbox, .. } = &mut child;
@@ -137,10 +154,10 @@ impl Decoder {
             }
             Err(error) => return Err(DecodeError::Crashed(error)),
         }
-        let plane = self.format.crop(inbox);
+        let samples = self.format.crop(inbox);
         inbox.clear();
         self.child = Some(child);
-        Ok(plane)
+        Ok(ScaledPlane { samples, qp_gain: unit.qp_gain })
     }
 }
 
@@ -152,7 +169,13 @@ impl Child {
 
     /// One IVF frame of parameter sets and slice, after the IVF header when it is the first
     /// (<https://wiki.multimedia.cx/index.php/Duck_IVF>; little-endian).
-    fn write_packet(&mut self, coded: FrameFormat, sets: &ParameterSets, slice: &[u8], out: &mut Vec<u8>) {
+    fn write_packet(
+        &mut self,
+        coded: FrameFormat,
+        sets: &ParameterSets,
+        unit: Opened<'_>,
+        out: &mut Vec<u8>,
+    ) {
         if self.frames == 0 {
             out.extend(b"DKIF\0\0\x20\0HEVC");
             out.extend((coded.width() as u16).to_le_bytes());
@@ -161,28 +184,34 @@ impl Child {
                 out.extend(field.to_le_bytes()); // rate, scale, frames (unknown), unused
             }
         }
-        let len = sets.annex_b().len() + nal::START_CODE.len() + slice.len();
+        let len = sets.annex_b().len() + unit.annex_b_len();
         out.extend((len as u32).to_le_bytes());
         out.extend(self.frames.to_le_bytes());
         out.extend(sets.annex_b());
-        out.extend(nal::START_CODE);
-        out.extend(slice);
+        unit.write_annex_b(out);
         self.frames += 1;
+    }
+}
+
+impl ScaledPlane {
+    /// What is left of `gain`, the frame's, in the samples: `plane = (samples - 128) / factor + 128`.
+    pub fn factor(&self, gain: Gain) -> f32 {
+        gain.factor() / self.qp_gain.factor()
     }
 }
 
 /// Undoes a gain on samples from [`Decoder::decode_raw`]: `(p - 128) / gain + 128`, rounded and clamped.
 pub fn undo_gain(samples: &mut [u8], gain: Gain) {
-    if gain != Gain::UNITY {
-        let unscaled = unscaled(gain);
-        samples.iter_mut().for_each(|p| *p = unscaled[usize::from(*p)]);
-    }
+    let table = scaling(gain.factor().recip());
+    samples.iter_mut().for_each(|p| *p = table[usize::from(*p)]);
 }
 
-/// `(p - 128) / gain + 128`, rounded and clamped, for each sample value.
-fn unscaled(gain: Gain) -> [u8; 256] {
-    let factor = gain.factor();
-    std::array::from_fn(|p| ((p as f32 - MIDDLE) / factor + MIDDLE).round().clamp(0.0, 255.0) as u8)
+fn mapped(mut samples: Vec<u8>, factor: f32) -> Vec<u8> {
+    if (factor - 1.0).abs() > f32::EPSILON {
+        let table = scaling(factor);
+        samples.iter_mut().for_each(|p| *p = table[usize::from(*p)]);
+    }
+    samples
 }
 
 fn arguments(format: FrameFormat) -> Vec<String> {
@@ -207,8 +236,10 @@ mod tests {
 
     #[test]
     fn undoing_the_gain_is_exact_at_unity_and_clamps() {
-        assert_eq!(unscaled(Gain::UNITY), std::array::from_fn(|p| p as u8));
-        let half = unscaled(Gain(24));
-        assert_eq!((half[0], half[64], half[128], half[192], half[255]), (0, 0, 128, 255, 255));
+        let mut samples: Vec<u8> = (0..=255).collect();
+        undo_gain(&mut samples, Gain::UNITY);
+        assert_eq!(samples, (0..=255).collect::<Vec<u8>>());
+        undo_gain(&mut samples, Gain(24));
+        assert_eq!([0, 64, 128, 192, 255].map(|p: usize| samples[p]), [0, 0, 128, 255, 255]);
     }
 }

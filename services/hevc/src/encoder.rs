@@ -1,8 +1,10 @@
 //! Encoder session: a plane in, its access unit out, nothing in between.
 //!
-//! ffmpeg's encoder side runs at one fixed QP; the bits of a frame are set by the [`Gain`] that its plane is
-//! scaled with (libx265 behind ffmpeg can change no QP per frame, and its own rate control misses single frames
-//! by 30 %). The child is started again on the next frame after it died.
+//! The bits of a frame are set by its [`Gain`]: half the gain is 6 QP more. libx265 behind ffmpeg can change no
+//! QP per frame, and its own rate control misses single frames by 30 %; so planes are scaled and coded at a fixed
+//! QP. But scaled planes are rounded, which at an eighth of the scale costs 10 % of the bits. So most of a gain
+//! is taken as QP, by one ffmpeg child for each third QP (a *rung*, started when first needed), and only the
+//! rest as scaling. The access unit says which. A child is started again on the next frame after it died.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -11,14 +13,22 @@ use autotiler_core::Gain;
 use crate::{
     access_unit::{AccessUnit, BadAccessUnit},
     avi::{AviError, AviReader},
-    format::FrameFormat,
+    format::{FrameFormat, scaling},
     nal::{self, NalType},
     parameter_sets::{BadParameterSets, ParameterSets},
     process::{Process, ProcessError},
 };
 
-/// Middle of the sample range, about which a plane is scaled.
-const MIDDLE: f32 = 128.0;
+/// Gain steps from one rung to the next, and what they are in QP.
+const RUNG_STEPS: u8 = 12;
+const RUNG_QP: u8 = 3;
+/// Steps that a rung goes on to serve beyond its own, so that a gain near its end does not change rungs with
+/// each frame.
+const OVERLAP_STEPS: u8 = 6;
+/// Highest QP of HEVC with 8 bits.
+const MAX_QP: u8 = 51;
+/// Frames after which an unused rung is given up.
+const IDLE_FRAMES: u64 = 500;
 
 /// Time against bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -38,8 +48,8 @@ pub struct EncoderOptions {
     pub ffmpeg: PathBuf,
     /// Time against bits.
     pub preset: Preset,
-    /// QP at gain 1, 0 to 51. The lower it is, the more bits can be reached, and the more the rounding of the
-    /// scaled plane costs at low rates.
+    /// QP at gain 1, 0 to 51. The lower it is, the more bits can be reached. The meaning of a gain hangs on it:
+    /// planes that one tiler decoder shall take must share it.
     pub base_qp: u8,
     /// Limit for one frame.
     pub frame_timeout: Duration,
@@ -98,20 +108,29 @@ pub enum EncodeError {
 pub struct Encoder {
     format: FrameFormat,
     options: EncoderOptions,
-    child: Child,
-    /// False after a fault, until a new child has coded its first plane.
-    healthy: bool,
+    parameter_sets: ParameterSets,
+    floor_bits: u32,
+    /// Most recently used last.
+    rungs: Vec<Rung>,
+    frames: u64,
     coded: Vec<u8>,
 }
 
-/// ffmpeg and what its first packet told.
+/// The child for one QP.
+#[derive(Debug)]
+struct Rung {
+    /// Number of the rung: the QP is [`RUNG_QP`] higher for each.
+    number: u8,
+    child: Child,
+    used: u64,
+}
+
+/// A running ffmpeg.
 #[derive(Debug)]
 struct Child {
     process: Process,
     container: AviReader,
     inbox: Vec<u8>,
-    parameter_sets: ParameterSets,
-    floor_bits: u32,
 }
 
 impl Encoder {
@@ -120,8 +139,13 @@ impl Encoder {
     /// # Errors
     /// [`EncodeError`], also when ffmpeg lacks libx265 or the format does not suit it.
     pub fn spawn(format: FrameFormat, options: EncoderOptions) -> Result<Self, EncodeError> {
-        let child = Child::spawn(format, &options)?;
-        Ok(Self { format, options, child, healthy: true, coded: Vec::new() })
+        let (child, packet) = Child::spawn(format, &options, 0)?;
+        let (sets, slice) = take_apart(&packet)?;
+        let parameter_sets = ParameterSets::try_new(&sets)?;
+        parameter_sets.check(format)?;
+        let floor_bits = AccessUnit::seal(slice, parameter_sets.digest(), Gain::UNITY)?.bits();
+        let rungs = vec![Rung { number: 0, child, used: 0 }];
+        Ok(Self { format, options, parameter_sets, floor_bits, rungs, frames: 0, coded: Vec::new() })
     }
 
     /// What the session codes.
@@ -129,22 +153,24 @@ impl Encoder {
         self.format
     }
 
-    /// What a decoder needs once; [`AccessUnit::parameter_sets`] names it.
+    /// What a decoder needs once; [`AccessUnit::parameter_sets`] names it. The same for all gains, and after a
+    /// restart of ffmpeg.
     pub fn parameter_sets(&self) -> &ParameterSets {
-        &self.child.parameter_sets
+        &self.parameter_sets
     }
 
     /// Bits of a flat plane: no gain gets below.
     pub fn floor_bits(&self) -> u32 {
-        self.child.floor_bits
+        self.floor_bits
     }
 
-    /// Process id of ffmpeg.
-    pub fn process_id(&mut self) -> u32 {
-        self.child.process.id()
+    /// Process ids of the ffmpeg children, most recently used last; none after a fault, until the next frame.
+    pub fn process_ids(&mut self) -> Vec<u32> {
+        self.rungs.iter_mut().map(|rung| rung.child.process.id()).collect()
     }
 
-    /// Codes one plane of [`FrameFormat::len`] bytes, scaled by `gain` about 128.
+    /// Codes one plane of [`FrameFormat::len`] bytes as coarsely as `gain` says. A gain that is far from the last
+    /// ones may start another ffmpeg (0.1 to 0.2 s).
     ///
     /// # Errors
     /// [`EncodeError`]; this plane is lost, the session stays usable.
@@ -152,52 +178,67 @@ impl Encoder {
         if plane.len() != self.format.len() {
             return Err(EncodeError::PlaneLength { format: self.format, got: plane.len() });
         }
-        if !self.healthy {
-            self.child = Child::spawn(self.format, &self.options)?;
-            self.healthy = true;
-        }
-        self.format.grow(plane, &scaled(gain), &mut self.coded);
-        let unit = self.child.encode(&self.coded, self.options.frame_timeout);
-        self.healthy = unit.is_ok();
-        unit
-    }
-}
-
-impl Child {
-    fn spawn(format: FrameFormat, options: &EncoderOptions) -> Result<Self, EncodeError> {
-        let mut process = Process::spawn(&options.ffmpeg, &arguments(format, options))
-            .map_err(EncodeError::Spawn)?;
-        let (mut container, mut inbox) = (AviReader::default(), Vec::new());
-        let flat = vec![128; format.coded().len()];
-        let packet = exchange(&mut process, &mut container, &mut inbox, &flat, options.frame_timeout)?;
-        let (sets, slice) = take_apart(&packet)?;
-        let parameter_sets = ParameterSets::try_new(&sets)?;
-        parameter_sets.check(format)?;
-        let floor_bits = AccessUnit::seal(slice, parameter_sets.digest())?.bits();
-        Ok(Self { process, container, inbox, parameter_sets, floor_bits })
-    }
-
-    fn encode(&mut self, coded: &[u8], within: Duration) -> Result<AccessUnit, EncodeError> {
-        let packet = exchange(&mut self.process, &mut self.container, &mut self.inbox, coded, within)?;
+        self.frames += 1;
+        let mut rung = self.take_rung(gain)?;
+        let rest = Gain(gain.0.saturating_sub(rung.qp_gain().0));
+        self.format.grow(plane, &scaling(rest.factor()), &mut self.coded);
+        // A rung that fails is dropped, and its child with it.
+        let packet = rung.child.exchange(&self.coded, self.options.frame_timeout)?;
         let (sets, slice) = take_apart(&packet)?;
         if sets != *self.parameter_sets.annex_b() {
             return Err(EncodeError::ParameterSetsChanged);
         }
-        Ok(AccessUnit::seal(slice, self.parameter_sets.digest())?)
+        let unit = AccessUnit::seal(slice, self.parameter_sets.digest(), rung.qp_gain())?;
+        rung.used = self.frames;
+        self.rungs.push(rung);
+        self.rungs.retain(|rung| self.frames - rung.used < IDLE_FRAMES);
+        Ok(unit)
+    }
+
+    /// The rung for a gain: the last used one if it serves, else another open one, else a new one.
+    fn take_rung(&mut self, gain: Gain) -> Result<Rung, EncodeError> {
+        let highest = MAX_QP.saturating_sub(self.options.base_qp) / RUNG_QP;
+        let serves = |rung: &Rung| {
+            let rest = gain.0.checked_sub(rung.qp_gain().0);
+            rest.is_some_and(|rest| rest < RUNG_STEPS + OVERLAP_STEPS || rung.number == highest)
+        };
+        if let Some(at) = self.rungs.iter().rposition(serves) {
+            return Ok(self.rungs.remove(at));
+        }
+        let number = (gain.0 / RUNG_STEPS).min(highest);
+        let (child, _) = Child::spawn(self.format, &self.options, number)?;
+        Ok(Rung { number, child, used: self.frames })
     }
 }
 
-fn exchange(
-    process: &mut Process,
-    container: &mut AviReader,
-    inbox: &mut Vec<u8>,
-    coded: &[u8],
-    within: Duration,
-) -> Result<Vec<u8>, EncodeError> {
-    let packet = process
-        .exchange(coded, inbox, within, |inbox| container.next_packet(inbox).transpose())
-        .map_err(EncodeError::Crashed)?;
-    Ok(packet?)
+impl Rung {
+    /// The part of a gain that its QP stands for.
+    fn qp_gain(&self) -> Gain {
+        Gain(self.number * RUNG_STEPS)
+    }
+}
+
+impl Child {
+    /// A warm child, and the packet of the flat plane that warmed it.
+    fn spawn(
+        format: FrameFormat,
+        options: &EncoderOptions,
+        rung: u8,
+    ) -> Result<(Self, Vec<u8>), EncodeError> {
+        let process =
+            Process::spawn(&options.ffmpeg, &arguments(format, options, rung)).map_err(EncodeError::Spawn)?;
+        let mut child = Self { process, container: AviReader::default(), inbox: Vec::new() };
+        let packet = child.exchange(&vec![128; format.coded().len()], options.frame_timeout)?;
+        Ok((child, packet))
+    }
+
+    fn exchange(&mut self, coded: &[u8], within: Duration) -> Result<Vec<u8>, EncodeError> {
+        let Self { process, container, inbox } = self;
+        let packet = process
+            .exchange(coded, inbox, within, |inbox| container.next_packet(inbox).transpose())
+            .map_err(EncodeError::Crashed)?;
+        Ok(packet?)
+    }
 }
 
 /// The parameter sets that the muxer wants before each key frame, and the one slice of the frame. Nothing else
@@ -214,25 +255,19 @@ fn take_apart(packet: &[u8]) -> Result<(Vec<u8>, &[u8]), EncodeError> {
     Ok((nal::join(sets), slice.ok_or(EncodeError::NoSlice)?))
 }
 
-/// `(p - 128) * gain + 128`, rounded, for each sample value.
-fn scaled(gain: Gain) -> [u8; 256] {
-    let factor = gain.factor();
-    std::array::from_fn(|p| ((p as f32 - MIDDLE) * factor + MIDDLE).round() as u8)
-}
-
-fn arguments(format: FrameFormat, options: &EncoderOptions) -> Vec<String> {
+fn arguments(format: FrameFormat, options: &EncoderOptions, rung: u8) -> Vec<String> {
     let coded = format.coded();
     let (preset, search) = match options.preset {
         Preset::Fast => ("ultrafast", ""),
         Preset::Quality => ("superfast", ":rd=4:rdoq-level=2"),
     };
     // info=0: x265 otherwise adds 2.3 KB of its own settings to each frame. keyint=1: each frame stands alone.
-    // One frame thread and no pool: more would hold frames back. ctu=16: planes from 16x16; in-loop filters off:
+    // ipratio=1: `qp` is that of P frames, I frames would get 3 less. One frame thread and no pool: more would hold frames back. ctu=16: planes from 16x16; in-loop filters off:
     // they blur across the borders of the maps that lie side by side on a plane.
     let x265 = format!(
-        "log-level=error:info=0:keyint=1:min-keyint=1:frame-threads=1:pools=none:no-wpp=1:qp={}:ctu=16:\
+        "log-level=error:info=0:keyint=1:min-keyint=1:frame-threads=1:pools=none:no-wpp=1:qp={}:ipratio=1:ctu=16:\
          no-deblock=1:no-sao=1:psy-rd=0:psy-rdoq=0{search}",
-        options.base_qp
+        options.base_qp.saturating_add(rung * RUNG_QP)
     );
     let (pix_fmt, size) = (format.pix_fmt(), format!("{}x{}", coded.width(), coded.height()));
     [
@@ -246,17 +281,4 @@ fn arguments(format: FrameFormat, options: &EncoderOptions) -> Vec<String> {
     .into_iter()
     .map(str::to_owned)
     .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn unity_gain_changes_nothing_and_the_least_gain_leaves_a_flat_plane() {
-        assert_eq!(scaled(Gain::UNITY), std::array::from_fn(|p| p as u8));
-        assert_eq!(scaled(Gain(255)), [128; 256]);
-        assert_eq!(scaled(Gain(24))[0], 64);
-        assert_eq!(scaled(Gain(24))[255], 192);
-    }
 }

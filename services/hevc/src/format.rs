@@ -136,6 +136,14 @@ impl FrameFormat {
     }
 }
 
+/// Middle of the sample range, about which planes are scaled.
+const MIDDLE: f32 = 128.0;
+
+/// `(p - 128) * factor + 128`, rounded and clamped, for each sample value.
+pub(crate) fn scaling(factor: f32) -> [u8; 256] {
+    std::array::from_fn(|p| ((p as f32 - MIDDLE) * factor + MIDDLE).round().clamp(0.0, 255.0) as u8)
+}
+
 impl fmt::Display for FrameFormat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}x{} {}", self.width, self.height, self.pix_fmt())
@@ -168,6 +176,14 @@ mod tests {
         format.grow(&[10, 20], &std::array::from_fn(|i| i as u8), &mut coded);
         let row: Vec<u8> = std::iter::once(10).chain(std::iter::repeat_n(20, 15)).collect();
         assert_eq!(coded, row.repeat(16));
+    }
+
+    #[test]
+    fn unity_changes_nothing_and_the_least_gain_leaves_a_flat_plane() {
+        assert_eq!(scaling(1.0), std::array::from_fn(|p| p as u8));
+        assert_eq!(scaling(autotiler_core::Gain(255).factor()), [128; 256]);
+        assert_eq!((scaling(0.5)[0], scaling(0.5)[255]), (64, 192));
+        assert_eq!((scaling(2.0)[0], scaling(2.0)[255]), (0, 255));
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub mod rate;
 mod sps;
 
 pub use access_unit::{AccessUnit, BadAccessUnit};
-pub use decoder::{DecodeError, Decoder, DecoderOptions, undo_gain};
+pub use decoder::{DecodeError, Decoder, DecoderOptions, ScaledPlane, undo_gain};
 pub use encoder::{EncodeError, Encoder, EncoderOptions, Preset};
 pub use format::{BadFormat, FrameFormat, PixelFormat};
 pub use parameter_sets::{BadParameterSets, ParameterDigest, ParameterSets};

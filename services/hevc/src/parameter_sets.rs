@@ -44,7 +44,9 @@ pub enum BadParameterSets {
     #[error("sequence parameter set cannot be read")]
     Sps,
     /// Pictures that the caller did not ask for.
-    #[error("parameter sets are for {width}x{height} chroma format {chroma_format_idc} with {depth} bits, not for {expected}")]
+    #[error(
+        "parameter sets are for {width}x{height} chroma format {chroma_format_idc} with {depth} bits, not for {expected}"
+    )]
     Format {
         /// Width of the stream.
         width: u32,

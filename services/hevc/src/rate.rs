@@ -3,14 +3,14 @@
 //! Pure. A gain is held nearly still while pictures differ in bits, because forcing each to the same size costs
 //! 2 to 10 % of the bits at equal accuracy. Two slow corrections act on it: a model of the bits (its level
 //! follows the pictures, its slope is learned from planes that were coded twice), and the debt in bits, which is
-//! paid back over about a dozen frames. Only the first frame, and frames above a cap, are coded more than once.
+//! paid back over some ten frames. Only the first frame, and frames above a cap, are coded more than once.
 
 use std::ops::RangeInclusive;
 
 use autotiler_core::{Gain, TargetBits};
 
 /// Frames over which a debt is paid back.
-const PAYBACK_FRAMES: f64 = 12.0;
+const PAYBACK_FRAMES: f64 = 10.0;
 /// Share of the level that one picture may move, once the model has settled.
 const LEVEL_SHARE: f64 = 1.0 / 16.0;
 /// The same after several surprises in a row: the scene has changed.
@@ -35,7 +35,7 @@ const PINNED_FRAMES: u32 = 8;
 /// Miss of the mean over those frames that is still called a hit.
 const TOLERANCE: f64 = 0.05;
 /// A frame that is coded again is aimed this far below its cap.
-const CAP_AIM: f64 = 0.96;
+const CAP_AIM: f64 = 0.97;
 const LAST_STEP: f64 = 255.0;
 
 /// What to do with a coded frame.
@@ -299,7 +299,7 @@ mod tests {
         for target in [1_000, 4_000, 8_000, 20_000, 45_000] {
             for seed in 0..20 {
                 let (sent, encodes) = run(&mut control(target, None), pictures(seed).take(300));
-                for window in sent.windows(100) {
+                for window in sent.chunks(100) {
                     let error = mean(window) / f64::from(target) - 1.0;
                     assert!(error.abs() <= 0.05, "target {target}, seed {seed}: {error:+.3}");
                 }

@@ -44,8 +44,7 @@ impl Sps {
         } else {
             [0; 4]
         };
-        let bit_depths =
-            [bits.exp_golomb()?.checked_add(8)?, bits.exp_golomb()?.checked_add(8)?];
+        let bit_depths = [bits.exp_golomb()?.checked_add(8)?, bits.exp_golomb()?.checked_add(8)?];
         let [left, right, top, bottom] = window;
         let (unit_w, unit_h) = match chroma_format_idc {
             1 => (2, 2),
@@ -158,7 +157,8 @@ mod tests {
     #[test]
     fn sizes_formats_and_windows_of_real_streams_are_read() {
         let depths = [8, 8];
-        let sps = |width, height, chroma_format_idc| Sps { width, height, chroma_format_idc, bit_depths: depths };
+        let sps =
+            |width, height, chroma_format_idc| Sps { width, height, chroma_format_idc, bit_depths: depths };
         assert_eq!(Sps::parse(&GRAY_80_160), Some(sps(80, 160, 0)));
         assert_eq!(Sps::parse(&YUV_160_160), Some(sps(160, 160, 1)));
         assert_eq!(Sps::parse(&GRAY_20_20), Some(sps(20, 20, 0)));
