@@ -46,8 +46,9 @@ pub struct Args {
     /// Frames taken on and not yet answered; a frame beyond is answered `overloaded` at once.
     #[arg(long, env = "AUTOTILER_QUEUE", default_value = "64", value_name = "N", value_parser = count(1..=65_536))]
     pub queue: usize,
-    /// Frames of one operating point that may share a run of the tail.
-    #[arg(long, env = "AUTOTILER_MAX_BATCH", default_value = "8", value_name = "N", value_parser = count(1..=256))]
+    /// Planes of one operating point that may share a run of the tail. On a CPU, 4 together take 5 to 20 % less
+    /// time than one by one, and 8 no less than that. Pictures are run one by one: sharing gains them nothing.
+    #[arg(long, env = "AUTOTILER_MAX_BATCH", default_value = "4", value_name = "N", value_parser = count(1..=256))]
     pub max_batch: usize,
     /// How long a frame may wait for others to share its run, like `5ms`. By default none waits: a run takes
     /// what is there.

@@ -88,7 +88,7 @@ impl Worker {
         }
         self.take_waiting();
         self.wait_for_others();
-        Some(self.backlog.take_batch(self.max_batch))
+        Some(self.backlog.take_batch(self.batch_limit()))
     }
 
     /// Takes what is there already.
@@ -103,7 +103,8 @@ impl Worker {
 
     /// Lets the oldest frame wait for others of its operating point, if it is to wait at all.
     fn wait_for_others(&mut self) {
-        while self.backlog.ready(self.max_batch) < self.max_batch {
+        let limit = self.batch_limit();
+        while self.backlog.ready(limit) < limit {
             let waited = self.backlog.oldest().map_or(Duration::MAX, |job| job.ticket.arrived().elapsed());
             let Some(left) = self.batch_wait.checked_sub(waited).filter(|left| !left.is_zero()) else {
                 return;
@@ -112,6 +113,15 @@ impl Worker {
                 Ok(job) => self.backlog.push(job),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return,
             }
+        }
+    }
+
+    /// Most frames that may share a run with the oldest. Pictures share none: the whole network keeps the
+    /// processor busy by itself, so a batch of them is as slow as one after the other (`examples/batching.rs`).
+    fn batch_limit(&self) -> usize {
+        match self.backlog.oldest().map(|job| job.point) {
+            Some(Point::Picture) => 1,
+            Some(Point::Plane(_)) | None => self.max_batch,
         }
     }
 

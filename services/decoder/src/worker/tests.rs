@@ -96,6 +96,18 @@ fn a_batch_finds_in_each_frame_what_is_in_it() {
 }
 
 #[test]
+fn pictures_share_no_run() {
+    let fixture = Fixture::new();
+    let mut bench = Bench::new(&fixture, fixture::engine());
+    let mut camera = Camera::new(&fixture, "cam", Point::Picture);
+    let shot = camera.shoot(Gain::UNITY);
+    for _ in 0..3 {
+        bench.jobs.try_send(bench.job(&camera, Point::Picture, &shot)).unwrap();
+    }
+    assert_eq!(bench.worker.next_batch().unwrap().len(), 1);
+}
+
+#[test]
 fn a_damaged_unit_is_lost_alone() {
     let fixture = Fixture::new();
     let mut bench = Bench::new(&fixture, fixture::engine());
