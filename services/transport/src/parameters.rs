@@ -23,6 +23,12 @@ pub enum ParameterError {
         #[source]
         source: async_nats::RequestError,
     },
+    /// The link broke while the answer was awaited.
+    #[error("the link broke while asking for the parameter sets of {device}")]
+    Disconnected {
+        /// The device.
+        device: DeviceId,
+    },
     /// The device has no such sets.
     #[error("{device} has no parameter sets {digest:08x}")]
     Unknown {
@@ -45,11 +51,13 @@ pub async fn request_parameters(
 ) -> Result<Bytes, ParameterError> {
     let question = Bytes::copy_from_slice(&digest.to_be_bytes());
     let request = async_nats::Request::new().payload(question).timeout(Some(timeout));
-    let answer = connection
-        .client()
-        .send_request(subject::parameters(device), request)
-        .await
-        .map_err(|source| ParameterError::NoDevice { device: device.clone(), source })?;
+    // A request that went down with the link has no answer to wait for.
+    let answer = tokio::select! {
+        answer = connection.client().send_request(subject::parameters(device), request) => {
+            answer.map_err(|source| ParameterError::NoDevice { device: device.clone(), source })?
+        }
+        () = connection.wait_down() => return Err(ParameterError::Disconnected { device: device.clone() }),
+    };
     // An empty answer is a device's "no such sets": real ones are never empty.
     if answer.payload.is_empty() {
         return Err(ParameterError::Unknown { device: device.clone(), digest });
