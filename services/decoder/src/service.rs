@@ -149,6 +149,7 @@ impl Service {
         };
         connection.check_payload(ANSWER_HEADER_LEN + self.config.boxes.max_detections * DETECTION_LEN)?;
         let frames = FrameSubscriber::subscribe(&connection, &self.network).await?;
+        tracing::info!(network = %self.network, model = %self.config.model.display(), "taking frames");
         let deadline = self.config.drain_deadline;
         let watch = watch_link(connection.clone(), nats, self.metrics.clone());
         let work = self.work(connection, frames, stop.clone());

@@ -342,6 +342,40 @@ async fn an_absent_broker_is_waited_for_and_named() {
     timeout(LONG, task).await.expect("in time").unwrap().unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn decoders_of_one_model_share_its_frames() {
+    const FRAMES: u32 = 40;
+    let (server, fixture) = (NatsServer::start().unwrap(), Fixture::new());
+    let start = || Running::start(fixture.config(Some(options(&server))));
+    let (one, other) = (start(), start());
+    let mut device = Device::start(&server, &fixture, "cam", Point::Plane(1)).await;
+    device.serve_parameters();
+    let share = |running: &Running| running.frames().get("ok").copied().unwrap_or_default();
+    let mut answered = std::collections::BTreeSet::new();
+    // Until both have joined and had a share: which one gets a frame is the broker's choice.
+    while answered.len() < FRAMES as usize || share(&one) == 0 || share(&other) == 0 {
+        let shot = device.camera.shoot(Gain::UNITY);
+        device.send(&shot);
+        let (sequence, answer) = device.answer().await;
+        if let Some(answer) = answer {
+            assert_same(&answer.outcome.unwrap(), &shot.expected, TOLERANCE);
+            assert!(answered.insert(sequence), "frame {} is answered twice", sequence.0);
+        }
+    }
+    assert_eq!(share(&one) + share(&other), answered.len() as u64);
+    one.stop().await;
+    other.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_takes_no_answers_is_refused_at_the_start() {
+    let (mut server, fixture) = (NatsServer::stopped("max_payload: 512").unwrap(), Fixture::new());
+    server.resume().unwrap();
+    let service = Service::prepare(fixture.config(Some(options(&server)))).unwrap();
+    let error = timeout(LONG, service.run(CancellationToken::new())).await.expect("in time").unwrap_err();
+    assert!(matches!(error, ServiceError::PayloadLimit(PayloadLimit { limit: 512, .. })), "{error}");
+}
+
 #[test]
 fn a_bad_configuration_fails_before_any_socket() {
     let fixture = Fixture::new();
