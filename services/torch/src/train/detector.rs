@@ -285,7 +285,13 @@ impl Run {
 
     fn resume(&mut self, path: &Path) -> Result<(), DetectorError> {
         let (state, tensors): (State, _) = checkpoint::load(path, &TENSORS, Device::Cpu)?;
-        if state.recipe != self.recipe {
+        // A run may be made longer: the schedule goes on from where its new length has it.
+        let longer = Recipe {
+            steps: state.recipe.steps.max(self.recipe.steps),
+            warm_up_steps: self.recipe.warm_up_steps,
+            ..state.recipe.clone()
+        };
+        if longer != self.recipe {
             return Err(DetectorError::OtherRun { path: path.to_owned() });
         }
         let _no_grad = tch::no_grad_guard();

@@ -41,6 +41,9 @@ pub enum StreetError {
     /// Trained weights do not fit the cfg.
     #[error("collecting the trained weights")]
     Weights(#[from] WeightsError),
+    /// A cfg with another number of anchors.
+    #[error("a YOLOv3 has nine anchors")]
+    NotYolov3,
     /// The world shows no objects.
     #[error("the world shows too few objects to fit anchors to")]
     NoObjects,
@@ -118,13 +121,17 @@ impl StreetDetector {
         Ok(darknet::yolov3(self.width, side, CLASSES.len(), &pixels)?)
     }
 
-    /// The network in training, with its first weights.
+    /// The network in training, with random first weights, or those of a Darknet weights file.
     ///
     /// # Errors
     /// [`StreetError`].
-    pub fn network(&self, cfg: &str) -> Result<Network, StreetError> {
+    pub fn network(&self, cfg: &str, start: Option<&[u8]>) -> Result<Network, StreetError> {
         let cfg = Cfg::parse(cfg)?;
-        let built = darknet::Network::build(&cfg, &darknet::init(&cfg, self.seed)?, BatchNorm::Kept)?;
+        let weights = match start {
+            Some(bytes) => Weights::read(&cfg, bytes)?,
+            None => darknet::init(&cfg, self.seed)?,
+        };
+        let built = darknet::Network::build(&cfg, &weights, BatchNorm::Kept)?;
         Ok(detector_network(&built))
     }
 }
@@ -143,6 +150,19 @@ pub fn fit_anchors(source: &dyn Source) -> Result<[Anchor; 9], StreetError> {
         .collect();
     let fitted = anchors::fit(&boxes, FINE).ok_or(StreetError::NoObjects)?;
     Ok(fitted.map(|a| Anchor { w: a.w / FINE as f32, h: a.h / FINE as f32 }))
+}
+
+/// The nine anchors of a YOLOv3 cfg, in shares of the picture.
+///
+/// # Errors
+/// [`StreetError::Cfg`], or [`StreetError::NotYolov3`] with another number of anchors.
+pub fn anchors_of(cfg: &str) -> Result<[Anchor; 9], StreetError> {
+    let cfg = Cfg::parse(cfg)?;
+    let built = darknet::Network::build(&cfg, &darknet::init(&cfg, 0)?, BatchNorm::Kept)?;
+    let (w, h) = (built.input.w as f32, built.input.h as f32);
+    let anchors = built.heads.first().map(|head| head.anchors.clone()).unwrap_or_default();
+    let anchors: Vec<Anchor> = anchors.iter().map(|a| Anchor { w: a.w / w, h: a.h / h }).collect();
+    anchors.try_into().map_err(|_| StreetError::NotYolov3)
 }
 
 /// Writes `STEM.cfg`, `STEM.weights` and `STEM.names` into `dir`, each as a whole.

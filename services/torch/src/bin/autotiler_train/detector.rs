@@ -1,10 +1,13 @@
 //! `autotiler-train detector`.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::{Context, Result};
 use autotiler_core::average_precision::Score;
-use autotiler_graph::darknet::WidthMultiplier;
+use autotiler_graph::darknet::{Anchor, WidthMultiplier};
 use autotiler_scene::world;
 use autotiler_torch::{
     set_threads,
@@ -64,6 +67,10 @@ pub(crate) struct Args {
     /// Pictures of the test at the end.
     #[arg(long, default_value_t = 500)]
     test_pictures: usize,
+    /// Begin with the weights of this Darknet file, of the same width and classes, in place of random ones;
+    /// the anchors of the cfg beside it are kept.
+    #[arg(long, value_name = "FILE.weights")]
+    start: Option<PathBuf>,
     /// Seed of the first weights.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -92,13 +99,18 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         validation_pictures: args.validation_pictures,
     };
     let training = Streets { seed: world::TRAINING_SEED, view: View::Mixed };
-    let anchors = street::fit_anchors(&training).context("fitting anchors to the training world")?;
+    let start = args.start.as_deref().map(Start::read).transpose()?;
+    let anchors = match &start {
+        Some(start) => start.anchors,
+        None => street::fit_anchors(&training).context("fitting anchors to the training world")?,
+    };
+    let first = start.as_ref().map(|start| start.weights.as_slice());
     let plan = StreetDetector { width: WidthMultiplier::try_new(args.width)?, seed: args.seed };
     let cfg = plan.cfg(args.side, &anchors)?;
-    let network = plan.network(&cfg)?;
+    let network = plan.network(&cfg, first)?;
     let small = recipe
         .small_start
-        .map(|(_, side)| plan.network(&plan.cfg(side, &anchors)?))
+        .map(|(_, side)| plan.network(&plan.cfg(side, &anchors)?, first))
         .transpose()
         .context("laying out the network for small pictures")?;
 
@@ -139,6 +151,24 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// A detector to begin with.
+struct Start {
+    weights: Vec<u8>,
+    /// In shares of the picture.
+    anchors: [Anchor; 9],
+}
+
+impl Start {
+    fn read(path: &Path) -> Result<Self> {
+        let reading = |path: &Path| format!("reading {}", path.display());
+        let weights = std::fs::read(path).with_context(|| reading(path))?;
+        let cfg = path.with_extension("cfg");
+        let text = std::fs::read_to_string(&cfg).with_context(|| reading(&cfg))?;
+        let anchors = street::anchors_of(&text).with_context(|| reading(&cfg))?;
+        Ok(Self { weights, anchors })
+    }
 }
 
 fn bar(args: &Args) -> ProgressBar {

@@ -38,7 +38,7 @@ pub struct CodecLoop {
 /// Planes that came back.
 #[derive(Debug)]
 pub struct Decoded {
-    /// Samples as the tiler's decoder gets them, gain and all, `[n, 1, h, w]`.
+    /// Samples with the gain in them, `[n, 1, h, w]`; not rounded.
     pub planes: Tensor,
     /// Bits of each.
     pub bits: Vec<u32>,
@@ -68,11 +68,15 @@ impl CodecLoop {
         let mut values = vec![0u8; bytes.numel()];
         let len = values.len();
         bytes.f_copy_data(&mut values, len)?;
-        let (mut back, mut bits) = (Vec::with_capacity(len), Vec::with_capacity(gains.len()));
+        let (mut back, mut bits) = (Vec::<f32>::with_capacity(len), Vec::with_capacity(gains.len()));
         for (plane, gain) in values.chunks_exact(self.shape.len().max(1)).zip(gains) {
             let unit = self.encoder.encode(plane, *gain)?;
             bits.push(unit.bits());
-            back.extend(self.decoder.decode_raw(unit.bytes())?);
+            let decoded = self.decoder.decode_scaled(unit.bytes())?;
+            // The part of the gain that was taken as QP is put back, so that every plane holds the whole.
+            let factor = decoded.qp_gain.factor();
+            let middle = MIDDLE as f32;
+            back.extend(decoded.samples.iter().map(|&p| (f32::from(p) - middle) * factor + middle));
         }
         let (h, w) = (self.shape.h as i64, self.shape.w as i64);
         let back = Tensor::f_from_slice(&back)?.f_reshape([-1, 1, h, w])?.f_to_kind(planes.kind())?;

@@ -1,0 +1,128 @@
+//! A tiler of a small random detector, through the real codec. Needs ffmpeg with libx265.
+
+use std::path::Path;
+
+use autotiler_core::{CompressionRatio, Gain, LayerIndex};
+use autotiler_graph::{
+    darknet::{BatchNorm, Cfg, Network, init},
+    partition,
+    tiler::{Klt, Lite, LiteShape, TilerSpec},
+};
+use autotiler_hevc::EncoderOptions;
+use autotiler_scene::{World, WorldOptions};
+use autotiler_torch::train::tiler::{
+    Course, Progress, Recipe, Scored, TilerTrainingError,
+    distillation::HeadFields,
+    lesson::{Fixed, Lessons, Teacher},
+    picture_batch, start, train,
+};
+
+const CFG: &str = "[net]\nwidth=64\nheight=64\nchannels=3\n\
+    [convolutional]\nfilters=8\nsize=3\nstride=2\npad=1\nactivation=leaky\n\
+    [convolutional]\nfilters=8\nsize=3\nstride=2\npad=1\nactivation=leaky\n\
+    [convolutional]\nfilters=16\nsize=3\nstride=2\npad=1\nactivation=leaky\n\
+    [convolutional]\nfilters=14\nsize=1\nactivation=linear\n\
+    [yolo]\nclasses=2\nanchors=12,12, 30,30\nmask=0,1\nnum=2\n";
+
+struct School {
+    teacher: Teacher,
+    training: Lessons,
+    validation: Lessons,
+    klt: Klt,
+}
+
+fn school() -> School {
+    let cfg = Cfg::parse(CFG).unwrap();
+    let network = Network::build(&cfg, &init(&cfg, 1).unwrap(), BatchNorm::Folded).unwrap();
+    let layer = LayerIndex(1);
+    let (head, tail) = partition::split(&network, layer).unwrap();
+    let fields = vec![HeadFields { anchors: 2, classes: 2 }];
+    let teacher =
+        Teacher { head: Fixed::try_new(&head).unwrap(), tail: Fixed::try_new(&tail).unwrap(), fields };
+    let lessons = |seed: u64, count: u32| {
+        let world = World::new(WorldOptions { seed, width: 64, height: 64 });
+        let mut lessons = Lessons::default();
+        for index in 0..count / 4 {
+            let pictures: Vec<_> = (0..4).map(|i| world.scene(index * 4 + i).picture).collect();
+            lessons.add(&teacher, &picture_batch(&pictures, network.input).unwrap()).unwrap();
+        }
+        lessons
+    };
+    let (training, validation) = (lessons(1, 16), lessons(2, 8));
+    let shape = network.layer(layer).unwrap().shape;
+    let spec = TilerSpec::new(layer, shape, CompressionRatio::ONE).unwrap();
+    let klt = start::fit(spec, &teacher, &training, 1).unwrap();
+    School { teacher, training, validation, klt }
+}
+
+fn recipe(steps: u64) -> Recipe {
+    Recipe {
+        steps,
+        batch: 4,
+        learning_rate: 1e-3,
+        warm_up_steps: 4,
+        gains: (Gain(24), Gain(72)),
+        validation_gains: vec![Gain(32), Gain(64)],
+        validate_every: 10,
+        patience: 100,
+        seed: 1,
+    }
+}
+
+fn run(
+    school: &School,
+    checkpoint: &Path,
+    recipe: &Recipe,
+) -> (Result<Lite, TilerTrainingError>, Vec<(f64, Vec<Scored>)>) {
+    let mut scores = Vec::new();
+    let shape = LiteShape { encoder_width: 4, decoder_width: 8, decoder_blocks: 1 };
+    let trained = train(
+        recipe,
+        &school.klt,
+        shape,
+        &mut Course {
+            teacher: &school.teacher,
+            training: &school.training,
+            validation: &school.validation,
+            codec: EncoderOptions::default(),
+            checkpoint,
+            report: &mut |progress| {
+                if let Progress::Validated { score, points, .. } = progress {
+                    scores.push((*score, points.clone()));
+                }
+            },
+        },
+    );
+    (trained, scores)
+}
+
+#[test]
+fn a_tiler_gets_better_than_its_start_and_a_resumed_run_repeats() {
+    let school = school();
+    let dir = tempfile::tempdir().unwrap();
+    let (lite, scores) = run(&school, &dir.path().join("a"), &recipe(40));
+    let lite = lite.unwrap();
+    assert!(scores[0].0.abs() < 1e-9, "the start is what it is measured against");
+    let last = scores.last().unwrap().0;
+    assert!(last < 0.0, "{scores:?}");
+
+    // The rates' effect reaches the decoder: training did not kill its branch.
+    let out = lite.weights.iter().find(|w| w.name == "untiler.out.weight").unwrap();
+    assert!(out.values.iter().any(|value| *value != 0.0));
+
+    let (again, same) = run(&school, &dir.path().join("b"), &recipe(40));
+    assert_eq!((again.unwrap(), same), (lite.clone(), scores.clone()));
+    // Its checkpoint says that it is finished: nothing is done again.
+    let (finished, none) = run(&school, &dir.path().join("b"), &recipe(40));
+    assert_eq!((finished.unwrap(), none.len()), (lite, 0));
+}
+
+#[test]
+fn the_checkpoint_of_another_recipe_is_refused() {
+    let school = school();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("run");
+    run(&school, &path, &recipe(10)).0.unwrap();
+    let other = run(&school, &path, &recipe(20)).0;
+    assert!(matches!(other, Err(TilerTrainingError::OtherRun { .. })), "{other:?}");
+}
