@@ -9,7 +9,7 @@ use autotiler_core::wire::{Answer, HEADER_LEN, ServerTimes};
 use autotiler_runtime::Latch;
 use autotiler_transport::{
     AnswerSubject, AnswerSubscriber, ConnectError, ConnectOptions, Connection, FramePublisher, FrameQueue,
-    LinkState, SubscribeError, connect, serve_parameters,
+    LinkState, ParameterServer, SubscribeError, connect,
 };
 use bytes::Bytes;
 use tokio::{sync::mpsc, task::JoinSet, time::MissedTickBehavior};
@@ -77,12 +77,9 @@ impl Link {
         let answers = AnswerSubscriber::subscribe(&connection, &stream.device, stream.id).await?;
         tasks.spawn(take_answers(answers, ledger.clone()));
         tasks.spawn(watch_link(connection.clone(), needed, metrics, latch));
-        let (serving, device) = (connection.clone(), stream.device.clone());
-        tasks.spawn(async move {
-            if let Err(error) = serve_parameters(&serving, &device, |digest| parameters.find(digest)).await {
-                tracing::error!(%error, "serving parameter sets");
-            }
-        });
+        // Subscribed before the publisher starts: the first frame's decoder asks at once.
+        let asked = ParameterServer::subscribe(&connection, &stream.device).await?;
+        tasks.spawn(asked.serve(move |digest| parameters.find(digest)));
         let publishing = connection.clone();
         tasks.spawn(async move {
             while let Some(found) = detected.recv().await {

@@ -21,7 +21,7 @@ pub use connection::{ConnectError, Connection, LinkState, PayloadLimit, Subscrib
 pub use drop_reason::DropReason;
 pub use frames::{FrameSubscriber, InboundFrame};
 pub use options::{Auth, ConnectOptions, NatsOptions, Secret};
-pub use parameters::{ParameterError, request_parameters, serve_parameters};
+pub use parameters::{ParameterError, ParameterServer, request_parameters, serve_parameters};
 pub use publisher::FramePublisher;
 pub use queue::{FrameObserver, FrameQueue, OutboundFrame, QueuePolicy, Slot};
 pub use subject::{AnswerSubject, FrameSubject, SubjectError};

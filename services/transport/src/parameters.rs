@@ -65,7 +65,42 @@ pub async fn request_parameters(
     Ok(answer.payload)
 }
 
-/// Answers requests for the parameter sets of `device` by `find`, until the connection is closed.
+/// A device's answers to requests for its parameter sets.
+///
+/// Subscribe before the first frame is published: whoever gets that frame asks at once.
+#[derive(Debug)]
+pub struct ParameterServer {
+    connection: Connection,
+    requests: async_nats::Subscriber,
+}
+
+impl ParameterServer {
+    /// Subscribes to the requests to `device`.
+    ///
+    /// # Errors
+    /// [`SubscribeError`] when the connection is closed.
+    pub async fn subscribe(connection: &Connection, device: &DeviceId) -> Result<Self, SubscribeError> {
+        let requests = connection.subscribe(subject::parameters(device)).await?;
+        Ok(Self { connection: connection.clone(), requests })
+    }
+
+    /// Answers by `find`, until the connection is closed.
+    pub async fn serve(mut self, find: impl Fn(u32) -> Option<Bytes>) {
+        while let Some(request) = self.requests.next().await {
+            let (Some(reply), Ok(digest)) = (request.reply, <[u8; 4]>::try_from(request.payload.as_ref()))
+            else {
+                tracing::debug!(bytes = request.payload.len(), "not a request for parameter sets");
+                continue;
+            };
+            let sets = find(u32::from_be_bytes(digest)).unwrap_or_default();
+            if let Err(reason) = self.connection.publish_now(reply.as_str().to_owned(), sets).await {
+                tracing::debug!(%reason, "answering a request for parameter sets");
+            }
+        }
+    }
+}
+
+/// Subscribes and serves in one.
 ///
 /// # Errors
 /// [`SubscribeError`] when the connection is closed before it starts.
@@ -74,16 +109,6 @@ pub async fn serve_parameters(
     device: &DeviceId,
     find: impl Fn(u32) -> Option<Bytes>,
 ) -> Result<(), SubscribeError> {
-    let mut requests = connection.subscribe(subject::parameters(device)).await?;
-    while let Some(request) = requests.next().await {
-        let (Some(reply), Ok(digest)) = (request.reply, <[u8; 4]>::try_from(request.payload.as_ref())) else {
-            tracing::debug!(bytes = request.payload.len(), "not a request for parameter sets");
-            continue;
-        };
-        let sets = find(u32::from_be_bytes(digest)).unwrap_or_default();
-        if let Err(reason) = connection.publish_now(reply.as_str().to_owned(), sets).await {
-            tracing::debug!(%reason, "answering a request for parameter sets");
-        }
-    }
+    ParameterServer::subscribe(connection, device).await?.serve(find).await;
     Ok(())
 }
