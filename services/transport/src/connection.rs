@@ -14,12 +14,16 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::{
+    driver::Driver,
     drop_reason::DropReason,
     options::{Auth, ConnectOptions},
+    subject,
 };
 
 /// Commands that may wait in the client. Frames wait in our own queue, which knows their age.
 const CLIENT_CAPACITY: usize = 64;
+/// Longest wait for the broker's word that nobody listens; one that forbids the question never gives it.
+const ROUND_TRIP: Duration = Duration::from_secs(1);
 
 /// Whether the broker is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +37,14 @@ pub enum LinkState {
 /// A live or reconnecting connection. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Connection {
+    client: Client,
+    link: watch::Receiver<LinkState>,
+    slow_losses: Arc<AtomicU64>,
+    driver: Arc<Driver>,
+}
+
+/// A client, still without its driver.
+struct Made {
     client: Client,
     link: watch::Receiver<LinkState>,
     slow_losses: Arc<AtomicU64>,
@@ -50,6 +62,9 @@ pub enum ConnectError {
         #[source]
         source: io::Error,
     },
+    /// The system gives no thread for the client.
+    #[error("starting the client's thread")]
+    Thread(#[source] io::Error),
     /// The broker knows us and says no.
     #[error("nats-server refuses our credentials")]
     Refused(#[source] async_nats::ConnectError),
@@ -68,13 +83,13 @@ pub struct PayloadLimit {
     pub needed: usize,
 }
 
-/// A subscription could not be made.
+/// A subscription could not be made: the connection is closed.
 #[derive(Debug, thiserror::Error)]
 #[error("subscribing to {subject}")]
 pub struct SubscribeError {
-    pub(crate) subject: String,
+    subject: String,
     #[source]
-    pub(crate) source: async_nats::SubscribeError,
+    source: async_nats::SubscribeError,
 }
 
 /// Connects, and waits for an absent broker for as long as this future is polled. Drop it to give up.
@@ -82,6 +97,16 @@ pub struct SubscribeError {
 /// # Errors
 /// [`ConnectError::Credentials`] and [`ConnectError::Refused`], which no waiting mends.
 pub async fn connect(options: &ConnectOptions) -> Result<Connection, ConnectError> {
+    let driver = Driver::start().map_err(ConnectError::Thread)?;
+    let options = options.clone();
+    // The client's own tasks run where it is made.
+    let made = driver.spawn(async move { try_until_made(&options).await });
+    let made = made.await.map_err(|error| ConnectError::Thread(io::Error::other(error)))?;
+    let Made { client, link, slow_losses } = made?;
+    Ok(Connection { client, link, slow_losses, driver: Arc::new(driver) })
+}
+
+async fn try_until_made(options: &ConnectOptions) -> Result<Made, ConnectError> {
     let servers: Vec<_> = options.urls.iter().map(|url| url.address()).collect();
     let shown = options.urls.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
     let mut attempt = 0;
@@ -93,9 +118,8 @@ pub async fn connect(options: &ConnectOptions) -> Result<Connection, ConnectErro
         let client_options = client_options(options, link_sender, slow_losses.clone()).await?;
         match client_options.connect(servers.clone()).await {
             Ok(client) => {
-                let connection = Connection { client, link, slow_losses };
-                connection.wait_up().await;
-                return Ok(connection);
+                wait_for(&link, LinkState::Up).await;
+                return Ok(Made { client, link, slow_losses });
             }
             Err(error) => match error.kind() {
                 ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
@@ -111,6 +135,14 @@ pub async fn connect(options: &ConnectOptions) -> Result<Connection, ConnectErro
             },
         }
         tokio::time::sleep(options.backoff.delay(attempt)).await;
+    }
+}
+
+/// Waits for `state`. A closed connection is down for ever.
+async fn wait_for(link: &watch::Receiver<LinkState>, state: LinkState) {
+    let gone = link.clone().wait_for(|now| *now == state).await.is_err();
+    if gone && state == LinkState::Up {
+        std::future::pending::<()>().await;
     }
 }
 
@@ -180,20 +212,12 @@ impl Connection {
 
     /// Waits until the link is up; for ever once the connection is closed.
     pub async fn wait_up(&self) {
-        self.wait_for(LinkState::Up).await;
+        wait_for(&self.link, LinkState::Up).await;
     }
 
     /// Waits until the link is down or closed.
     pub async fn wait_down(&self) {
-        self.wait_for(LinkState::Down).await;
-    }
-
-    async fn wait_for(&self, state: LinkState) {
-        let mut link = self.link.clone();
-        let gone = link.wait_for(|now| *now == state).await.is_err();
-        if gone && state == LinkState::Up {
-            std::future::pending::<()>().await;
-        }
+        wait_for(&self.link, LinkState::Down).await;
     }
 
     /// Largest message that the broker takes, in bytes, as it said when the link last came up.
@@ -242,6 +266,20 @@ impl Connection {
         self.flush().await;
         if let Err(error) = self.client.drain().await {
             tracing::debug!(%error, "drain");
+        }
+    }
+
+    /// Ends `messages` without losing one: see [`Driver::drain`].
+    pub(crate) async fn drain(&self, messages: async_nats::Subscriber) -> Option<async_nats::Subscriber> {
+        self.driver.drain(self.clone(), messages).await
+    }
+
+    /// Waits until the broker has taken note of all that was sent so far, subscriptions too.
+    pub(crate) async fn round_trip(&self) {
+        let request = async_nats::Request::new().timeout(Some(ROUND_TRIP));
+        // Nobody listens there, which the broker says in order, after all that was sent before.
+        if let Ok(answer) = self.client.send_request(subject::NOBODY, request).await {
+            tracing::debug!(?answer, "somebody answers for nobody");
         }
     }
 

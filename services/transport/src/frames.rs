@@ -27,23 +27,25 @@ pub struct InboundFrame {
 /// ([`Connection::slow_consumer_losses`]) but not answered.
 #[derive(Debug)]
 pub struct FrameSubscriber {
-    messages: async_nats::Subscriber,
+    connection: Connection,
+    messages: Option<async_nats::Subscriber>,
 }
 
 impl FrameSubscriber {
-    /// Joins the decoders of `network`.
+    /// Joins the decoders of `network`. From its return on the broker knows of it.
     ///
     /// # Errors
     /// [`SubscribeError`] when the connection is closed.
     pub async fn subscribe(connection: &Connection, network: &Digest) -> Result<Self, SubscribeError> {
         let messages = connection.queue_subscribe(FrameSubject::all_devices(network), DECODERS).await?;
-        Ok(Self { messages })
+        connection.round_trip().await;
+        Ok(Self { connection: connection.clone(), messages: Some(messages) })
     }
 
     /// The next frame; `None` once drained or closed.
     pub async fn next(&mut self) -> Option<InboundFrame> {
         loop {
-            let message = self.messages.next().await?;
+            let message = self.messages.as_mut()?.next().await?;
             match message.subject.as_str().parse::<FrameSubject>() {
                 Ok(subject) => {
                     return Some(InboundFrame {
@@ -57,11 +59,12 @@ impl FrameSubscriber {
         }
     }
 
-    /// Tells the broker to give new frames to others. Those that are here already still come out of
-    /// [`FrameSubscriber::next`], which then yields `None`.
+    /// Tells the broker to give new frames to others. Those that it has given to us already still come out of
+    /// [`FrameSubscriber::next`], which then yields `None`. Takes a quarter of a second, in which nothing is
+    /// sent over the connection either.
     pub async fn drain(&mut self) {
-        if let Err(error) = self.messages.drain().await {
-            tracing::debug!(%error, "drain");
+        if let Some(messages) = self.messages.take() {
+            self.messages = self.connection.drain(messages).await;
         }
     }
 }

@@ -17,6 +17,8 @@ use autotiler_core::{DeviceId, Digest, Sequence, StreamId};
 
 /// Queue group of all decoders.
 pub const DECODERS: &str = "decoders";
+/// Where nobody listens: the broker's answer shows that it has read all that was sent before.
+pub(crate) const NOBODY: &str = "autotiler.v1.nobody";
 const FRAME: &str = "autotiler.v1.frame";
 const DETECTIONS: &str = "autotiler.v1.detections";
 const PARAMS: &str = "autotiler.v1.params";

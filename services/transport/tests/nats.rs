@@ -332,19 +332,24 @@ async fn a_draining_decoder_finishes_what_it_was_given() {
     let device = Device::start(&server, QueuePolicy::Wait, 2, 8).await;
     let stays = decoder(&server, device.start).await;
     let goes = decoder(&server, device.start).await;
-    let frames: Vec<_> = (0..400).map(|sequence| device.frame(sequence, 1000)).collect();
+    const FRAMES: u32 = 20_000;
+    let frames: Vec<_> = (0..FRAMES).map(|sequence| device.frame(sequence, 1000)).collect();
     let queue = device.queue.clone();
     let source = tokio::task::spawn_blocking(move || {
         frames.into_iter().for_each(|frame| queue.offer(frame));
         queue.close();
     });
     device.ledger.wait_resolved(100).await;
-    let finished = goes.drained().await.len();
+    let mut finished = goes.drained().await.len();
+    for _ in 0..5 {
+        let goes = decoder(&server, device.start).await;
+        finished += goes.drained().await.len();
+    }
     source.await.unwrap();
-    device.ledger.wait_resolved(400).await;
-    device.ledger.with(|accounts| assert_eq!(accounts.answered.len(), 400));
+    device.ledger.wait_resolved(FRAMES as usize).await;
+    device.ledger.with(|accounts| assert_eq!(accounts.answered.len(), FRAMES as usize));
     timeout(LONG, device.publisher).await.expect("publisher ends with its queue").unwrap();
-    assert_eq!(finished + stays.drained().await.len(), 400);
+    assert_eq!(finished + stays.drained().await.len(), FRAMES as usize);
 }
 
 #[tokio::test]
