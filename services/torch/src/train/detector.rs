@@ -150,7 +150,7 @@ pub enum DetectorError {
     },
     /// The export of the averaged weights failed.
     #[error("exporting the detector")]
-    Export(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Export(#[source] ExportFault),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -160,6 +160,9 @@ struct State {
     best_map50: f64,
     mean_norm: f64,
 }
+
+/// Why the caller could not write the weights that it was given.
+pub type ExportFault = Box<dyn std::error::Error + Send + Sync>;
 
 /// What a run needs beside its recipe.
 pub struct Surroundings<'a> {
@@ -172,7 +175,7 @@ pub struct Surroundings<'a> {
     /// Told what happens.
     pub report: &'a mut dyn FnMut(&Progress),
     /// Given the averaged weights after each validation that is the best so far.
-    pub export: &'a mut dyn FnMut(&Graph) -> Result<(), Box<dyn std::error::Error + Send + Sync>>,
+    pub export: &'a mut dyn FnMut(&Graph) -> Result<(), ExportFault>,
 }
 
 /// A run in memory.

@@ -171,31 +171,44 @@ fn assign(raw: &[f32], heads: &[HeadLayout], classes: usize, truth: &[Vec<Ground
         ignore_overlapping(&mut targets.counts, first, raw, heads, 5 + classes, boxes);
         // By prediction, so that two objects in one cell cannot both claim it: the smaller one, which is
         // harder to see, stays.
-        let mut claimed: BTreeMap<usize, (f32, [f32; 4], [f32; 2], u16, BBox)> = BTreeMap::new();
-        for &GroundTruth { class, bbox: truth, .. } in boxes.iter().filter(|object| !object.difficult) {
-            for (offset, cell, anchor) in claims(heads, &truth) {
-                let size = (truth.x1 - truth.x0) * (truth.y1 - truth.y0);
-                if claimed.get(&offset).is_none_or(|(other, ..)| size < *other) {
-                    claimed.insert(offset, (size, cell, anchor, class, truth));
+        let mut claimed: BTreeMap<usize, (Claim, &GroundTruth)> = BTreeMap::new();
+        for object in boxes.iter().filter(|object| !object.difficult) {
+            for claim in claims(heads, &object.bbox) {
+                let smaller = |(_, other): &(Claim, &GroundTruth)| object.bbox.area() < other.bbox.area();
+                if claimed.get(&claim.prediction).is_none_or(smaller) {
+                    claimed.insert(claim.prediction, (claim, object));
                 }
             }
         }
-        for (offset, (_, cell, anchor, class, truth)) in claimed {
-            targets.objectness[first + offset] = 1.0;
-            targets.counts[first + offset] = 1.0;
-            targets.positive.push((first + offset) as i64);
-            targets.cells.extend(cell);
-            targets.anchors.extend(anchor);
-            targets.boxes.extend([truth.x0, truth.y0, truth.x1, truth.y1]);
-            targets.classes.extend((0..classes).map(|c| if c == usize::from(class) { 1.0 } else { 0.0 }));
+        for (claim, object) in claimed.into_values() {
+            let index = first + claim.prediction;
+            targets.objectness[index] = 1.0;
+            targets.counts[index] = 1.0;
+            targets.positive.push(index as i64);
+            targets.cells.extend(claim.cell);
+            targets.anchors.extend(claim.anchor);
+            let BBox { x0, y0, x1, y1 } = object.bbox;
+            targets.boxes.extend([x0, y0, x1, y1]);
+            let one_hot = |class| if class == usize::from(object.class) { 1.0 } else { 0.0 };
+            targets.classes.extend((0..classes).map(one_hot));
         }
     }
     targets
 }
 
-/// Predictions that should learn this box: number within the picture, cell and anchor.
-fn claims(heads: &[HeadLayout], truth: &BBox) -> Vec<(usize, [f32; 4], [f32; 2])> {
-    let (w, h) = (truth.x1 - truth.x0, truth.y1 - truth.y0);
+/// A prediction that should learn a box.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Claim {
+    /// Its number within the picture.
+    prediction: usize,
+    /// Column and row of its cell, and the numbers of columns and rows.
+    cell: [f32; 4],
+    anchor: [f32; 2],
+}
+
+/// Predictions that should learn this box: those in the cell of its middle whose anchors are like it.
+fn claims(heads: &[HeadLayout], truth: &BBox) -> Vec<Claim> {
+    let (w, h) = (truth.width(), truth.height());
     let (x, y) = ((truth.x0 + truth.x1) * 0.5, (truth.y0 + truth.y1) * 0.5);
     if w <= 0.0 || h <= 0.0 || !(0.0..1.0).contains(&x) || !(0.0..1.0).contains(&y) {
         return Vec::new();
@@ -205,10 +218,10 @@ fn claims(heads: &[HeadLayout], truth: &BBox) -> Vec<(usize, [f32; 4], [f32; 2])
     for head in heads {
         let (col, row) = ((x * head.cols as f32) as usize, (y * head.rows as f32) as usize);
         let cell = [col as f32, row as f32, head.cols as f32, head.rows as f32];
-        for anchor in &head.anchors {
+        for &anchor in &head.anchors {
             let shared = anchor[0].min(w) * anchor[1].min(h);
             let overlap = shared / (anchor[0] * anchor[1] + w * h - shared);
-            found.push((overlap, (offset + row * head.cols + col, cell, *anchor)));
+            found.push((overlap, Claim { prediction: offset + row * head.cols + col, cell, anchor }));
             offset += head.rows * head.cols;
         }
     }
@@ -243,5 +256,79 @@ fn ignore_overlapping(
                 index += 1;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heads() -> Vec<HeadLayout> {
+        vec![
+            HeadLayout { anchors: vec![[0.5, 0.5], [0.9, 0.9]], rows: 2, cols: 2 },
+            HeadLayout { anchors: vec![[0.1, 0.1]], rows: 4, cols: 4 },
+        ]
+    }
+
+    fn object(class: u16, x0: f32, y0: f32, size: f32) -> GroundTruth {
+        GroundTruth { class, bbox: BBox { x0, y0, x1: x0 + size, y1: y0 + size }, difficult: false }
+    }
+
+    /// 2 * 4 + 16 predictions of 5 + 2 fields that see nothing and have tiny boxes.
+    fn blank() -> Vec<f32> {
+        [0.0, 0.0, -5.0, -5.0, -9.0, 0.0, 0.0].repeat(24)
+    }
+
+    #[test]
+    fn a_box_is_learned_by_the_anchors_like_it_in_its_cell() {
+        let targets = assign(&blank(), &heads(), 2, &[vec![object(1, 0.55, 0.1, 0.1)]]);
+        // Second head, middle (0.6, 0.15): column 2, row 0.
+        assert_eq!(targets.positive, [8 + 2]);
+        assert_eq!(targets.cells, [2.0, 0.0, 4.0, 4.0]);
+        assert_eq!(targets.classes, [0.0, 1.0]);
+        assert_eq!(targets.objectness.iter().sum::<f32>(), 1.0);
+    }
+
+    #[test]
+    fn of_two_objects_in_one_cell_the_smaller_stays() {
+        let both = vec![object(0, 0.5, 0.0, 0.12), object(1, 0.52, 0.0, 0.1)];
+        assert_eq!(assign(&blank(), &heads(), 2, &[both]).classes, [0.0, 1.0]);
+    }
+
+    #[test]
+    fn difficult_objects_are_not_learned() {
+        let hard = GroundTruth { difficult: true, ..object(0, 0.5, 0.0, 0.1) };
+        assert!(assign(&blank(), &heads(), 2, &[vec![hard]]).positive.is_empty());
+    }
+
+    #[test]
+    fn a_good_box_without_an_object_of_its_own_does_not_count() {
+        let mut raw = blank();
+        // Anchor 0.5 of the upper left cell, at the cell's far corner: 0.25 to 0.75.
+        raw[..4].copy_from_slice(&[9.0, 9.0, 0.0, 0.0]);
+        let targets = assign(&raw, &heads(), 2, &[vec![object(0, 0.26, 0.26, 0.5)]]);
+        assert!(targets.positive.contains(&3), "its middle is in the lower right cell");
+        assert_eq!((targets.counts[0], targets.objectness[0]), (0.0, 0.0));
+        let targets = assign(&raw, &heads(), 2, &[vec![object(0, 0.22, 0.22, 0.5)]]);
+        assert_eq!((targets.counts[0], targets.objectness[0]), (1.0, 1.0), "its own object");
+    }
+
+    #[test]
+    fn a_perfect_guess_has_no_box_loss_and_gradients_reach_the_outputs() {
+        let heads = &heads()[1..];
+        let output = Tensor::zeros([1, 7, 4, 4], (Kind::Float, tch::Device::Cpu)).set_requires_grad(true);
+        // Middle of cell (1, 1) with the anchor's own size: what zeros mean.
+        let truth = vec![object(0, 0.375 - 0.05, 0.375 - 0.05, 0.1)];
+        let found = loss(&[output.shallow_clone()], heads, 2, &[truth]).unwrap();
+        assert!(f64::try_from(&found.parts[2]).unwrap() < 1e-4);
+        let gradient = Tensor::run_backward(&[&found.total], &[&output], false, false).remove(0);
+        assert!(f64::try_from(gradient.abs().sum(Kind::Double)).unwrap() > 0.1);
+    }
+
+    #[test]
+    fn a_picture_without_objects_has_a_loss() {
+        let output = Tensor::zeros([1, 7, 4, 4], (Kind::Float, tch::Device::Cpu));
+        let found = loss(&[output], &heads()[1..], 2, &[vec![]]).unwrap();
+        assert!(f64::try_from(&found.total).unwrap() > 1.0);
     }
 }
