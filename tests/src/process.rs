@@ -20,7 +20,7 @@ use nix::{
 use crate::wait::{Late, wait_for, wait_until};
 
 /// How long the kernel may take to end a killed group.
-const DEATH_DEADLINE: Duration = Duration::from_secs(10);
+const DEATH_DEADLINE: Duration = Duration::from_secs(5);
 
 /// How much of its output a failed test prints of each process.
 const TAIL_LINES: usize = 40;
@@ -151,14 +151,11 @@ impl Process {
         wait_for(&what, deadline, || self.ended().transpose())?
     }
 
-    /// The ids of the running processes that it started and whose command is `command`, for instance `ffmpeg`.
+    /// The ids of the running processes that it or one of its children started and whose command is `command`, for
+    /// instance `ffmpeg`.
     pub fn children(&self, command: &str) -> Vec<Pid> {
-        processes()
-            .into_iter()
-            .filter(|process| process.group == self.pid() && process.pid != self.pid())
-            .filter(|process| process.command == command && process.state != 'Z')
-            .map(|process| process.pid)
-            .collect()
+        let below = descendants(self.pid(), &processes());
+        below.into_iter().filter(|entry| entry.command == command).map(|entry| entry.pid).collect()
     }
 
     /// The number of its ended children that it never waited for.
@@ -174,17 +171,20 @@ impl Process {
         Some(kib * 1024)
     }
 
-    /// Kills it and all that it started, and waits until none of them runs.
+    /// Kills it with its group, and waits until nothing that it started runs any more; what has a group of its own
+    /// must have noticed by itself.
     ///
     /// # Errors
     /// [`ProcessError::Late`] when one of them survived.
     pub fn kill_all(&mut self) -> Result<ExitStatus, ProcessError> {
-        let group = self.pid();
+        let (group, table) = (self.pid(), processes());
+        let below = descendants(group, &table);
         // ESRCH: the group is empty already.
         let _ = killpg(group, Signal::SIGKILL);
         let status = self.wait(DEATH_DEADLINE)?;
         wait_until(&format!("the end of all that {} started", self.name), DEATH_DEADLINE, || {
-            !processes().iter().any(|process| process.group == group && process.state != 'Z')
+            let left = processes();
+            left.iter().all(|entry| entry.state == 'Z' || (entry.group != group && !below.contains(entry)))
         })?;
         Ok(status)
     }
@@ -206,8 +206,12 @@ impl Drop for Process {
         if thread::panicking() {
             self.print_tail();
         }
+        let below = descendants(self.pid(), &processes());
         if let Err(error) = self.kill_all() {
             eprintln!("{}: {error}", self.name);
+            for entry in processes().iter().filter(|entry| below.contains(entry)) {
+                let _ = kill(entry.pid, Signal::SIGKILL);
+            }
         }
     }
 }
@@ -225,6 +229,7 @@ fn read_lossy(path: &Path) -> String {
 }
 
 /// One line of the process table.
+#[derive(Debug, Clone)]
 struct Entry {
     pid: Pid,
     parent: Pid,
@@ -233,6 +238,28 @@ struct Entry {
     state: char,
     /// The first 15 bytes of the program's name.
     command: String,
+    /// Ticks from the machine's start to its own.
+    started: u64,
+}
+
+/// The same process, whatever became of its parent and its state.
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        (self.pid, self.started) == (other.pid, other.started)
+    }
+}
+
+/// All running processes in `table` that come from `root`.
+fn descendants(root: Pid, table: &[Entry]) -> Vec<Entry> {
+    let mut found: Vec<Entry> = Vec::new();
+    let mut parents = vec![root];
+    while let Some(parent) = parents.pop() {
+        for child in table.iter().filter(|entry| entry.parent == parent && entry.state != 'Z') {
+            parents.push(child.pid);
+            found.push(child.clone());
+        }
+    }
+    found
 }
 
 fn processes() -> Vec<Entry> {
@@ -245,7 +272,7 @@ fn is_number(name: &OsStr) -> bool {
     name.to_str().is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// Reads `PID (COMMAND) STATE PARENT GROUP ...`; the command may itself hold spaces and parentheses.
+/// Reads `PID (COMMAND) STATE PARENT GROUP ... STARTED ...`; the command may itself hold spaces and parentheses.
 fn parse_stat(stat: &str) -> Option<Entry> {
     let (head, tail) = stat.rsplit_once(')')?;
     let (pid, command) = head.split_once('(')?;
@@ -253,8 +280,10 @@ fn parse_stat(stat: &str) -> Option<Entry> {
     let state = fields.next()?.chars().next()?;
     let mut id = || fields.next()?.parse().ok().map(Pid::from_raw);
     let (parent, group) = (id()?, id()?);
+    // Field 22; the group was field 5.
+    let started = fields.nth(16)?.parse().ok()?;
     let pid = Pid::from_raw(pid.trim().parse().ok()?);
-    Some(Entry { pid, parent, group, state, command: command.to_owned() })
+    Some(Entry { pid, parent, group, state, command: command.to_owned(), started })
 }
 
 #[cfg(test)]
@@ -307,10 +336,21 @@ mod tests {
     }
 
     #[test]
+    fn a_child_with_a_group_of_its_own_is_found_and_ended() {
+        // Takes the deadline of a killed group: the child does not notice by itself.
+        let folder = tempfile::tempdir().unwrap();
+        let process = shell("setsid sleep 1000 & wait", folder.path());
+        wait_until("the child", SOON, || process.children("sleep").len() == 1).unwrap();
+        let child = process.children("sleep")[0];
+        drop(process);
+        assert!(!processes().iter().any(|entry| entry.pid == child && entry.state != 'Z'));
+    }
+
+    #[test]
     fn reads_a_line_of_the_process_table_with_a_strange_name() {
-        let entry = parse_stat("17 (a (b) c) S 3 12 9 0").unwrap();
+        let entry = parse_stat("17 (a (b) c) S 3 12 9 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 555 0 0").unwrap();
         assert_eq!((entry.pid.as_raw(), entry.parent.as_raw(), entry.group.as_raw()), (17, 3, 12));
-        assert_eq!((entry.state, entry.command.as_str()), ('S', "a (b) c"));
+        assert_eq!((entry.state, entry.command.as_str(), entry.started), ('S', "a (b) c", 555));
         assert!(parse_stat("17 (cut").is_none());
     }
 }

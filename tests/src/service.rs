@@ -60,18 +60,19 @@ pub struct Service {
 }
 
 impl Service {
-    /// Starts the binary `name` of this workspace with `args`, and `--admin` with a free port of the loopback; its
-    /// output goes to files in `folder`.
+    /// Starts the binary `program` of this workspace as `name`, with `args` and with `--admin` and a free port of
+    /// the loopback; its output goes to files in `folder`.
     ///
     /// # Errors
     /// [`ServiceError`]; that it runs does not say that it is ready.
     pub fn start<A: AsRef<std::ffi::OsStr>>(
+        program: &str,
         name: &str,
         args: impl IntoIterator<Item = A>,
         folder: &Path,
     ) -> Result<Self, ServiceError> {
         let admin = free_port().map_err(ServiceError::Port)?;
-        let mut command = Command::new(binary(name)?);
+        let mut command = Command::new(binary(program)?);
         command.args(args).arg("--admin").arg(admin.to_string());
         Ok(Self { process: Process::start(name, command, folder)?, admin })
     }
@@ -130,7 +131,7 @@ mod tests {
     #[test]
     fn a_service_that_is_not_built_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        let error = Service::start("autotiler-nonesuch", ["--version"], folder.path()).unwrap_err();
+        let error = Service::start("autotiler-nonesuch", "none", ["--version"], folder.path()).unwrap_err();
         assert!(matches!(error, ServiceError::Binary(BinaryError::NotBuilt(_))), "{error}");
     }
 }

@@ -1,0 +1,15 @@
+//! The way of a frame through real processes: nats-server, `autotiler-decoder`, `autotiler-edge`, ffmpeg.
+//!
+//! Each test starts its own, with a tiny model that is made on the spot. Build the binaries first
+//! (`cargo build --bins`).
+
+// The lint's own exception for tests sees `#[test]` functions alone, not what they share.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod bad_starts;
+mod faults;
+mod model;
+mod outputs;
+mod rig;
+mod sharing;
+mod way;
