@@ -40,7 +40,7 @@ fn measure(name: &str, stage: &mut ServerStage) -> Result<(), Failure> {
     // The first round warms up and is not counted.
     for round in 0..=ROUNDS {
         for ((batch, passed), on_processor) in BATCHES.into_iter().zip(&mut passed).zip(&mut on_processor) {
-            let frames = vec![CodedFrame { bytes: &bytes, gain: Gain(20) }; batch];
+            let frames = vec![CodedFrame { bytes: &bytes, gain: Gain(20), qp_gain: Gain::UNITY }; batch];
             let (start, busy) = (Instant::now(), busy_ms()?);
             stage.run(&frames)?;
             if round > 0 {

@@ -198,8 +198,9 @@ impl Camera {
         self.frames += 1;
         let plane = noise(u64::from(sequence.0), self.stage.format().len());
         let unit = self.encoder.encode(&plane, gain).unwrap();
-        let bytes = self.reference.decode_raw(unit.bytes()).unwrap();
-        let heads = self.stage.run(&[CodedFrame { bytes: &bytes, gain }]).unwrap();
+        let decoded = self.reference.decode_scaled(unit.bytes()).unwrap();
+        let frame = CodedFrame { bytes: &decoded.samples, gain, qp_gain: decoded.qp_gain };
+        let heads = self.stage.run(&[frame]).unwrap();
         let header = FrameHeader {
             device: self.device.hash64(),
             stream: StreamId(9),

@@ -73,7 +73,7 @@ impl Stages {
         };
         let mut stage = ServerStage::new(self.engine.as_ref(), &self.model, source)?;
         let flat = vec![MIDDLE; stage.format().len()];
-        stage.run(&[CodedFrame { bytes: &flat, gain: Gain::UNITY }])?;
+        stage.run(&[CodedFrame { bytes: &flat, gain: Gain::UNITY, qp_gain: Gain::UNITY }])?;
         tracing::debug!(?point, format = %stage.format(), "operating point loaded");
         Ok(stage)
     }

@@ -9,7 +9,7 @@ use autotiler_core::{
     Detection, Gain,
     wire::{LossReason, ServerTimes},
 };
-use autotiler_hevc::{DecodeError, DecoderPool, FrameFormat, ParameterSets};
+use autotiler_hevc::{DecodeError, DecoderPool, FrameFormat, ParameterSets, ScaledPlane};
 use autotiler_pipeline::{BoxFinder, CodedFrame, PipelineError, RawHeads};
 use bytes::Bytes;
 
@@ -159,7 +159,7 @@ impl Worker {
     }
 
     /// The samples of all that can be decoded; the others are answered.
-    fn decode(&mut self, jobs: Vec<Job>, format: FrameFormat, begun: Instant) -> Vec<(Job, Vec<u8>)> {
+    fn decode(&mut self, jobs: Vec<Job>, format: FrameFormat, begun: Instant) -> Vec<(Job, ScaledPlane)> {
         let mut decoded = Vec::with_capacity(jobs.len());
         for job in jobs {
             match self.decode_one(&job, format) {
@@ -174,19 +174,25 @@ impl Worker {
         decoded
     }
 
-    fn decode_one(&mut self, job: &Job, format: FrameFormat) -> Result<Vec<u8>, DecodeError> {
+    fn decode_one(&mut self, job: &Job, format: FrameFormat) -> Result<ScaledPlane, DecodeError> {
         // Before a session is started for it: the size is the sender's word.
         job.parameter_sets.check(format)?;
         let session = self.codec.get(format, &job.parameter_sets)?;
         if session.process_id().is_none() {
             self.metrics.ffmpeg_respawns.inc();
         }
-        session.decode_raw(&job.access_unit)
+        session.decode_scaled(&job.access_unit)
     }
 
-    fn run_tail(&mut self, point: Point, decoded: &[(Job, Vec<u8>)]) -> Result<Vec<RawHeads>, PipelineError> {
-        let frames: Vec<CodedFrame<'_>> =
-            decoded.iter().map(|(job, bytes)| CodedFrame { bytes, gain: job.gain }).collect();
+    fn run_tail(
+        &mut self,
+        point: Point,
+        decoded: &[(Job, ScaledPlane)],
+    ) -> Result<Vec<RawHeads>, PipelineError> {
+        let frames: Vec<CodedFrame<'_>> = decoded
+            .iter()
+            .map(|(job, plane)| CodedFrame { bytes: &plane.samples, gain: job.gain, qp_gain: plane.qp_gain })
+            .collect();
         self.stages.get(point)?.run(&frames)
     }
 

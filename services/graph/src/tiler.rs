@@ -95,12 +95,18 @@ fn weight(name: &str, dims: &[usize], values: Vec<f32>) -> Weight {
 /// The decoder's second input for planes scaled by `gains`: per picture `1/factor` and
 /// `log2(1/factor) / 4`, the second so that a learned decoder knows how coarse the plane is.
 pub fn gain_input(gains: &[Gain]) -> Tensor {
-    let values = gains.iter().flat_map(|gain| {
-        let inverse = gain.factor().recip();
-        [inverse, inverse.log2() / 4.0]
-    });
-    let data = crate::tensor::TensorData::F32(values.collect());
-    Tensor { batch: gains.len(), shape: GAIN_SHAPE, data }
+    gain_input_beside_qp(gains.iter().map(|&gain| (gain, Gain::UNITY)))
+}
+
+/// The same where a codec took part of each gain as QP: pairs of the whole gain and that part. The samples
+/// are scaled by the rest alone; how coarse they are is told by the whole.
+pub fn gain_input_beside_qp(gains: impl IntoIterator<Item = (Gain, Gain)>) -> Tensor {
+    let pairs: Vec<f32> = gains
+        .into_iter()
+        .flat_map(|(whole, in_qp)| [in_qp.factor() / whole.factor(), -whole.factor().log2() / 4.0])
+        .collect();
+    let batch = pairs.len() / GAIN_SHAPE.len();
+    Tensor { batch, shape: GAIN_SHAPE, data: crate::tensor::TensorData::F32(pairs) }
 }
 
 /// Start of every encoder: maps of `block x block` neighbours side by side.

@@ -1,7 +1,7 @@
 //! The server's stages: decoded frames to raw heads.
 
 use autotiler_core::{Gain, Shape};
-use autotiler_graph::{Engine, Session, Tensor, TensorData, partition, tiler::gain_input};
+use autotiler_graph::{Engine, Session, Tensor, TensorData, partition, tiler::gain_input_beside_qp};
 use autotiler_hevc::{FrameFormat, undo_gain};
 use autotiler_model::{Model, StoredTiler, plan};
 use autotiler_scene::Picture;
@@ -20,13 +20,15 @@ pub enum ServerSource<'a> {
     Picture,
 }
 
-/// One decoded frame, still scaled by its gain.
+/// One decoded frame, as [`autotiler_hevc::Decoder::decode_scaled`] yields it.
 #[derive(Debug, Clone, Copy)]
 pub struct CodedFrame<'a> {
-    /// Bytes of [`ServerStage::format`].
+    /// Bytes of [`ServerStage::format`], scaled by what of the gain the QP did not stand for.
     pub bytes: &'a [u8],
-    /// Scaling to undo.
+    /// The whole gain, from the frame header.
     pub gain: Gain,
+    /// The part of it that the codec took as QP.
+    pub qp_gain: Gain,
 }
 
 /// Values of all raw heads for one picture, in the order of the network's heads.
@@ -90,15 +92,16 @@ impl ServerStage {
 
 fn plane_inputs(frames: &[CodedFrame<'_>], shape: Shape) -> Vec<Tensor> {
     let bytes = frames.iter().flat_map(|frame| frame.bytes).copied().collect();
-    let gains: Vec<Gain> = frames.iter().map(|frame| frame.gain).collect();
-    vec![Tensor { batch: frames.len(), shape, data: TensorData::U8(bytes) }, gain_input(&gains)]
+    let gains = frames.iter().map(|frame| (frame.gain, frame.qp_gain));
+    vec![Tensor { batch: frames.len(), shape, data: TensorData::U8(bytes) }, gain_input_beside_qp(gains)]
 }
 
 fn picture_input(frames: &[CodedFrame<'_>], input: Shape) -> Result<Tensor, PipelineError> {
     let mut values = Vec::with_capacity(frames.len() * input.len());
     for frame in frames {
         let mut samples = frame.bytes.to_vec();
-        undo_gain(&mut samples, frame.gain);
+        // The rest of the gain: factors multiply, so steps subtract.
+        undo_gain(&mut samples, Gain(frame.gain.0.saturating_sub(frame.qp_gain.0)));
         values.extend(Picture::from_yuv420(input.w, input.h, &samples)?.to_input(input.w, input.h));
     }
     Ok(Tensor { batch: frames.len(), shape: input, data: TensorData::F32(values) })

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use autotiler_core::{CompressionRatio, LayerIndex, Route, TargetBits};
-use autotiler_graph::{Engine as _, Tensor, tiler::gain_input};
+use autotiler_graph::{Engine as _, Tensor, tiler::gain_input_beside_qp};
 use autotiler_hevc::{
     Decoder, Encoder, FrameFormat,
     rate::{OutOfReach, RateControl, Verdict},
@@ -56,8 +56,9 @@ pub(super) fn path(args: &Args, model: &Model, layers: &[LayerIndex]) -> anyhow:
                 settle(&mut control, &mut encoder, plane)?;
                 continue;
             }
-            let bytes = decoder.decode_raw(unit.bytes())?;
-            restore.run(&[Tensor::u8(spec.plane(), bytes), gain_input(&[gain])])?;
+            let plane = decoder.decode_scaled(unit.bytes())?;
+            let gain = gain_input_beside_qp([(gain, plane.qp_gain)]);
+            restore.run(&[Tensor::u8(spec.plane(), plane.samples), gain])?;
             times.push(start.elapsed().as_secs_f64() * 1e3);
         }
         let what = format!("codec path at {}, {} tiler, one core", spec.feature, tiler.kind);

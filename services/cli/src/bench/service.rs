@@ -11,7 +11,7 @@ use autotiler_core::{LayerIndex, OperatingPoint, TargetBits};
 use super::{Args, Bound, Row};
 use crate::demo::{
     processes::{Broker, Decoder, Process, Programs},
-    run::EdgeReport,
+    run::{EdgeReport, LOG},
 };
 
 /// Frames of the throughput and the overhead run.
@@ -127,7 +127,7 @@ impl<'a> Bench<'a> {
         let mut command = self.programs.edge();
         command.arg("--model").arg(&self.args.model).args(["--nats", self.broker.url(), "--device", "bench"]);
         command.args(["--point", &point.to_string(), "--frames", &frames.to_string(), "--loop"]);
-        command.args(["--source", &source(&self.args.set.data, &self.args.set.set), "--log", "warn"]);
+        command.args(["--source", &source(&self.args.set.data, &self.args.set.set), "--log", LOG]);
         command.arg("--results").arg(&results).arg("--report").arg(&report).args(more);
         Ok(Edge { process: Process::spawn("autotiler-edge", &mut command)?, results, report })
     }

@@ -17,6 +17,8 @@ use super::{
 };
 use crate::common::progress;
 
+/// What the services log: their good-bye to the broker at the end of each point is no news.
+pub(crate) const LOG: &str = "warn,autotiler_transport::connection=error";
 /// How often the progress is looked at.
 const LOOK: std::time::Duration = std::time::Duration::from_millis(100);
 
@@ -86,7 +88,7 @@ impl PointRun {
         command.arg("--model").arg(model).args(["--nats", broker.url(), "--device", "demo"]);
         command.args(["--point", &point.to_string(), "--source", &media.source()]);
         command.args(["--fps", &fps.to_string(), "--frames", &media.frames().to_string()]);
-        command.arg("--results").arg(&results).arg("--report").arg(&report).args(["--log", "warn"]);
+        command.arg("--results").arg(&results).arg("--report").arg(&report).args(["--log", LOG]);
         let bar = progress(media.frames() as usize, &point.to_string());
         let process = Process::spawn("autotiler-edge", &mut command)?;
         Ok(Self { point, process, results, report, bar })

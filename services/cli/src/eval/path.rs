@@ -110,11 +110,12 @@ impl Coded {
         passed.encode = start.elapsed();
 
         let start = Instant::now();
-        let bytes = self.decoder.decode_raw(unit.bytes())?;
+        let plane = self.decoder.decode_scaled(unit.bytes())?;
         passed.decode = start.elapsed();
 
         let start = Instant::now();
-        let heads = self.server.run(&[CodedFrame { bytes: &bytes, gain }])?.pop();
+        let heads =
+            self.server.run(&[CodedFrame { bytes: &plane.samples, gain, qp_gain: plane.qp_gain }])?.pop();
         passed.server = start.elapsed();
         Ok((heads.context("the server stage yielded nothing")?, passed))
     }
