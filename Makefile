@@ -2,7 +2,7 @@
 # What they do stands in tests/setup/.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench install clean-cache
+.PHONY: help demo test lint bench train install clean-cache
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,10 @@ lint: ## the part of `make test` that runs no test
 bench: ## print the measured figures as ratios, in one run
 	@tests/setup/install demo
 	@eval "$$(tests/setup/env)" && cargo run --locked --release --package autotiler -- bench $(BENCH_ARGS)
+
+train: ## build autotiler-train, which `autotiler train` hands over to (fetches libtorch)
+	@tests/setup/install test
+	@eval "$$(tests/setup/env)" && cargo build --locked --release --package autotiler-torch --bins
 
 install: ## only install what `make test` needs (then: eval "$$(tests/setup/env)")
 	@tests/setup/install test
