@@ -90,7 +90,10 @@ impl Durations {
         sorted.sort_by(f32::total_cmp);
         let at = |share: f64| {
             let rank = (share * sorted.len() as f64).ceil() as usize;
-            sorted.get(rank.saturating_sub(1)).map_or(0.0, |seconds| f64::from(*seconds) * 1e3)
+            // To the microsecond: more digits would be noise.
+            sorted
+                .get(rank.saturating_sub(1))
+                .map_or(0.0, |seconds| (f64::from(*seconds) * 1e6).round() / 1e3)
         };
         Percentiles { p50: at(0.5), p95: at(0.95), p99: at(0.99), max: at(1.0) }
     }

@@ -187,10 +187,13 @@ fn take_event(event: &Event, link: &watch::Sender<LinkState>, slow_losses: &Atom
                 tracing::info!("nats link up");
             }
         }
-        Event::Disconnected | Event::Closed => {
+        Event::Disconnected => {
             if to(LinkState::Down) {
                 tracing::warn!("nats link down");
             }
+        }
+        Event::Closed => {
+            to(LinkState::Down);
         }
         Event::SlowConsumer(_) => {
             slow_losses.fetch_add(1, Ordering::Relaxed);
