@@ -108,8 +108,18 @@ fn the_checkpoint_of_another_recipe_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("run");
     run(&path, &Recipe { steps: 2, validate_every: 2, ..recipe() }).0.unwrap();
-    let other = run(&path, &Recipe { steps: 4, validate_every: 2, ..recipe() }).0;
+    let other = run(&path, &Recipe { steps: 2, validate_every: 2, learning_rate: 1e-4, ..recipe() }).0;
     assert!(matches!(other, Err(DetectorError::OtherRun { .. })), "{other:?}");
+}
+
+#[test]
+fn a_run_can_be_made_longer() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("run");
+    run(&path, &Recipe { steps: 20, validate_every: 10, ..recipe() }).0.unwrap();
+    let (longer, _, losses) = run(&path, &Recipe { steps: 40, validate_every: 10, ..recipe() });
+    longer.unwrap();
+    assert_eq!(losses.len(), 1, "steps 21 to 40 only");
 }
 
 #[test]

@@ -72,11 +72,7 @@ fn recipe(steps: u64) -> Recipe {
 /// Score and points of each validation.
 type Scores = Vec<(f64, Vec<Scored>)>;
 
-fn run(
-    school: &School,
-    checkpoint: &Path,
-    recipe: &Recipe,
-) -> (Result<Lite, TilerTrainingError>, Scores) {
+fn run(school: &School, checkpoint: &Path, recipe: &Recipe) -> (Result<Lite, TilerTrainingError>, Scores) {
     let mut scores = Vec::new();
     let shape = LiteShape { encoder_width: 4, decoder_width: 8, decoder_blocks: 1 };
     let trained = train(

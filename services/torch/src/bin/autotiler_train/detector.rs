@@ -46,7 +46,7 @@ pub(crate) struct Args {
     /// Side of the pictures at the start.
     #[arg(long, default_value_t = 160)]
     small_side: usize,
-    /// Steps of the whole run.
+    /// Steps of the whole run; raise it to make a run longer.
     #[arg(long, default_value_t = 3500)]
     steps: u64,
     /// Pictures in a step.

@@ -25,7 +25,7 @@ use super::pictures::Pictures;
 /// Pictures that the detector looks at together.
 const LOOK_AT: usize = 8;
 /// Gains that a tiler is validated at, in the steps of the frame header (24 halve the plane).
-const VALIDATION_GAINS: [Gain; 4] = [Gain(32), Gain(48), Gain(64), Gain(80)];
+const VALIDATION_GAINS: [Gain; 4] = [Gain(28), Gain(40), Gain(52), Gain(64)];
 
 /// Train the tiler of one partition point and compression ratio.
 ///
@@ -66,10 +66,10 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 50)]
     warm_up: u64,
     /// Finest gain that is trained, in steps of 1/24 halving.
-    #[arg(long, default_value_t = 28)]
+    #[arg(long, default_value_t = 16)]
     finest_gain: u8,
     /// Coarsest gain that is trained.
-    #[arg(long, default_value_t = 88)]
+    #[arg(long, default_value_t = 72)]
     coarsest_gain: u8,
     /// Settings of the codec in the loop.
     #[arg(long, value_enum, default_value_t = PresetArg::Fast)]
