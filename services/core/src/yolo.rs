@@ -57,8 +57,8 @@ impl YoloHead {
     ///
     /// `raw` is one (C, H, W) feature map of `shape`, `input` the network's input as (width, height) in
     /// pixels. The score is objectness times class probability; every class of a box whose score is above
-    /// `threshold` (0 to 1) gives a detection of its own, as in Darknet. Boxes may reach out of the picture.
-    /// Values that are not finite give no detection.
+    /// `threshold` (0 to 1) gives a detection of its own, as in Darknet. Boxes are clipped to the picture, as
+    /// annotations are; what lies outside as a whole and values that are not finite give no detection.
     ///
     /// # Errors
     /// [`DecodeError`] when `raw` or `shape` do not fit the head.
@@ -114,7 +114,7 @@ impl YoloHead {
             let score = at.objectness * sigmoid(logit);
             if score > threshold {
                 let bbox = *bbox.get_or_insert_with(|| self.bbox(at, anchor, input));
-                if [bbox.x0, bbox.y0, bbox.x1, bbox.y1].iter().all(|v| v.is_finite()) {
+                if bbox.area() > 0.0 {
                     // A class number is below 65536 wherever class names come from.
                     found.push(Detection { class: class as u16, score, bbox });
                 }
@@ -122,6 +122,7 @@ impl YoloHead {
         }
     }
 
+    /// The part inside the picture; empty when a value is not finite.
     fn bbox(&self, at: &Cell<'_>, anchor: (f32, f32), input: (usize, usize)) -> BBox {
         let Shape { h, w, .. } = at.shape;
         let middle = |value: f32, cell: usize, cells: usize| {
@@ -132,7 +133,9 @@ impl YoloHead {
         let y = middle(at.value(1), at.cell / w, h);
         let width = at.value(2).exp() * anchor.0 / input.0 as f32;
         let height = at.value(3).exp() * anchor.1 / input.1 as f32;
-        BBox::from_middle(x, y, width, height)
+        let whole = BBox::from_middle(x, y, width, height);
+        let finite = [whole.x0, whole.y0, whole.x1, whole.y1].iter().all(|v| v.is_finite());
+        if finite { whole.clipped() } else { BBox { x0: 0.0, y0: 0.0, x1: 0.0, y1: 0.0 } }
     }
 }
 
@@ -199,10 +202,19 @@ mod tests {
     #[test]
     fn scale_x_y_moves_the_middle_past_its_cell() {
         let head = YoloHead { scale_x_y: 1.1, ..head() };
-        let found = decode(&head, &raw([20.0, -20.0, 0.0, 0.0, 9.0, 9.0, -9.0]), 0.5);
+        let found = decode(&head, &raw([-20.0, 20.0, 0.0, 0.0, 9.0, 9.0, -9.0]), 0.5);
         let middle = |a: f32, b: f32| (a + b) / 2.0;
-        assert!((middle(found[0].bbox.x0, found[0].bbox.x1) - 2.05 / 2.0).abs() < 1e-5);
-        assert!((middle(found[0].bbox.y0, found[0].bbox.y1) - -0.05 / 2.0).abs() < 1e-5);
+        assert!((middle(found[0].bbox.x0, found[0].bbox.x1) - 0.95 / 2.0).abs() < 1e-5);
+        assert!((middle(found[0].bbox.y0, found[0].bbox.y1) - 1.05 / 2.0).abs() < 1e-5);
+    }
+
+    #[test]
+    fn boxes_are_clipped_to_the_picture() {
+        // Ten times the anchor: 320 x 640 pixels about the middle of a cell.
+        let found = decode(&head(), &raw([0.0, 0.0, 10f32.ln(), 10f32.ln(), 9.0, 9.0, -9.0]), 0.5);
+        let BBox { x0, y0, x1, y1 } = found[0].bbox;
+        assert!((x0 - 0.25).abs() < 1e-6);
+        assert_eq!((y0, x1, y1), (0.0, 1.0, 1.0));
     }
 
     #[test]
@@ -213,11 +225,12 @@ mod tests {
     #[test]
     fn values_that_are_not_finite_give_nothing() {
         for bad in [f32::NAN, f32::INFINITY] {
-            for channel in [2, 3, 4] {
+            for channel in [0, 1, 2, 3] {
                 let mut values = [0.0, 0.0, 0.0, 0.0, 9.0, 9.0, -9.0];
                 values[channel] = bad;
                 let found = decode(&head(), &raw(values), 0.1);
-                assert!(found.iter().all(|d| d.bbox.x0.is_finite() && d.score.is_finite()));
+                // The logistic of infinity is 1: a middle on the edge of its cell, and a fine box.
+                assert!(found.is_empty() || (channel < 2 && bad.is_infinite()), "{channel} {bad}");
             }
         }
         assert!(decode(&head(), &raw([f32::NAN; 7]), 0.0).iter().all(|d| d.score.is_finite()));
