@@ -9,6 +9,7 @@ use autotiler_graph::{
     tiler::{AutoTiler, KltFit, PlainFit},
 };
 use autotiler_model::{Precision, TilerKind};
+use autotiler_pipeline::input_tensor;
 use serde::Serialize;
 
 use crate::{
@@ -89,8 +90,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         // Spread over the set: neighbours in a list are often alike.
         for index in (0..total).map(|i| i * set.len() / total.max(1)) {
             let Some(sample) = set.load(index) else { continue };
-            let tensor = Tensor::f32(input, sample.picture.to_input(input.w, input.h));
-            let features = session.run(&[tensor])?;
+            let features = session.run(&[input_tensor(&sample.picture, input)])?;
             let feature = features.first().and_then(Tensor::as_f32).context("the head yielded no floats")?;
             for fit in &mut fits {
                 match fit {

@@ -88,7 +88,7 @@ impl DeviceStage {
     /// [`PipelineError::Engine`].
     pub fn run(&mut self, picture: &Picture) -> Result<DeviceOutput, PipelineError> {
         let (w, h) = (self.input.w, self.input.h);
-        let tensor = || Tensor::f32(self.input, picture.to_input(w, h));
+        let tensor = || input_tensor(picture, self.input);
         match &mut self.work {
             Work::Split { session, .. } => {
                 let plane = session.run(&[tensor()])?.pop().map(|plane| plane.data);
@@ -104,6 +104,12 @@ impl DeviceStage {
             }
         }
     }
+}
+
+/// The network's input for a picture of any size: squashed to `input` in bytes, as detectors' own tools do, then
+/// floats from 0 to 1.
+pub fn input_tensor(picture: &Picture, input: Shape) -> Tensor {
+    Tensor::f32(input, picture.resize(input.w, input.h).to_input(input.w, input.h))
 }
 
 /// The format of a tiled plane.

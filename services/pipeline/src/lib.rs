@@ -9,6 +9,6 @@ pub mod error;
 pub mod server;
 
 pub use boxes::{BoxFinder, BoxOptions};
-pub use device::{DeviceOutput, DeviceStage};
+pub use device::{DeviceOutput, DeviceStage, input_tensor};
 pub use error::PipelineError;
 pub use server::{CodedFrame, RawHeads, ServerSource, ServerStage};

@@ -11,7 +11,7 @@ use autotiler_hevc::{
 };
 use autotiler_model::Model;
 use autotiler_onnx::{OnnxEngine, OnnxOptions};
-use autotiler_pipeline::{DeviceOutput, DeviceStage};
+use autotiler_pipeline::{DeviceOutput, DeviceStage, input_tensor};
 
 use super::{Args, Bound, Row, median};
 use crate::eval::pictures::PictureSet;
@@ -43,8 +43,7 @@ pub(super) fn path(args: &Args, model: &Model, layers: &[LayerIndex]) -> anyhow:
         let mut times = Vec::new();
         for index in 0..set.len().min(PICTURES) {
             let Some(sample) = set.load(index) else { continue };
-            let input = model.network.input;
-            let features = head.run(&[Tensor::f32(input, sample.picture.to_input(input.w, input.h))])?;
+            let features = head.run(&[input_tensor(&sample.picture, model.network.input)])?;
             let start = Instant::now();
             let plane = squeeze.run(&features)?;
             let plane = plane.first().and_then(Tensor::as_u8).context("the tiler yielded no plane")?;
