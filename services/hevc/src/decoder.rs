@@ -11,7 +11,7 @@ use crate::{
     access_unit::{AccessUnit, BadAccessUnit, Opened},
     format::{FrameFormat, scaling},
     parameter_sets::{BadParameterSets, ParameterSets},
-    process::{Process, ProcessError},
+    process::{FIRST_FRAME_WITHIN, Process, ProcessError},
 };
 
 /// How to decode.
@@ -19,7 +19,7 @@ use crate::{
 pub struct DecoderOptions {
     /// The ffmpeg program.
     pub ffmpeg: PathBuf,
-    /// Limit for one frame.
+    /// Limit for one frame; a child's first one gets at least 10 s.
     pub frame_timeout: Duration,
 }
 
@@ -140,12 +140,16 @@ impl Decoder {
             Some(child) => child,
             None => Child::spawn(self.format, &self.options)?,
         };
+        let limit = match child.frames {
+            0 => self.options.frame_timeout.max(FIRST_FRAME_WITHIN),
+            _ => self.options.frame_timeout,
+        };
         self.packet.clear();
         child.write_packet(self.format.coded(), &self.parameter_sets, unit, &mut self.packet);
         let frame_len = self.format.coded().len();
         let answer = |inbox: &mut Vec<u8>| (inbox.len() >= frame_len).then_some(());
         let Child { process, inbox, .. } = &mut child;
-        match process.exchange(&self.packet, inbox, self.options.frame_timeout, answer) {
+        match process.exchange(&self.packet, inbox, limit, answer) {
             Ok(()) if inbox.len() == frame_len => {}
             Ok(()) => return Err(DecodeError::Crashed(ProcessError::OutOfStep)),
             // With -xerror ffmpeg leaves, of its own will, on what it cannot decode.

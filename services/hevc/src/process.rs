@@ -27,6 +27,9 @@ const CHUNK_LEN: usize = 1 << 16;
 /// How long a child that closed its output gets to leave by itself, so that its exit status is its own.
 const LEAVE_WITHIN: Duration = Duration::from_millis(500);
 
+/// Least limit for the first frame of a child, which loads libraries and opens codecs first.
+pub(crate) const FIRST_FRAME_WITHIN: Duration = Duration::from_secs(10);
+
 /// What went wrong with the ffmpeg child.
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessError {

@@ -182,14 +182,24 @@ impl RateControl {
         self.slope = slope;
     }
 
-    /// Next gain for the first frame, until it is near the target or cannot come nearer.
+    /// Next gain for the first frame, until it is near the target or cannot come nearer: between the nearest
+    /// trials above and below the target where there are both, else by the slope.
     fn next_trial(&self, step: f64, bits: f64) -> Option<Gain> {
         let target = f64::from(self.target.get());
         let near = (bits / target - 1.0).abs() <= FIRST_FRAME_TOLERANCE;
         if near || self.trials.len() >= FIRST_FRAME_TRIALS {
             return None;
         }
-        Some(gain(step + (target / bits).ln() / self.slope))
+        let above = self.trials.iter().filter(|(_, bits)| *bits > target).max_by(|a, b| a.0.total_cmp(&b.0));
+        let below = self.trials.iter().filter(|(_, bits)| *bits <= target).min_by(|a, b| a.0.total_cmp(&b.0));
+        let next = match (above, below) {
+            (Some((from, more)), Some((to, less))) if from < to => {
+                gain(from + (to - from) * (more / target).ln() / (more / less).ln())
+            }
+            _ => gain(step + (target / bits).ln() / self.slope),
+        };
+        let tried = self.trials.iter().any(|(step, _)| gain(*step) == next);
+        (!tried).then_some(next)
     }
 
     /// A gain that takes a frame below the cap. The last step is a flat plane, which is.
