@@ -202,7 +202,9 @@ impl Encoder {
         let unit = AccessUnit::seal(slice, self.parameter_sets.digest(), rung.qp_gain())?;
         rung.used = self.frames;
         self.rungs.push(rung);
-        self.rungs.retain(|rung| self.frames - rung.used < IDLE_FRAMES);
+        let frames = self.frames;
+        // An idle child that died is let go here: as a zombie it would lie about until its gain comes again.
+        self.rungs.retain_mut(|rung| frames - rung.used < IDLE_FRAMES && rung.child.process.is_running());
         Ok(unit)
     }
 

@@ -101,6 +101,11 @@ impl Process {
         self.child.as_inner().id()
     }
 
+    /// Whether the child has not ended, as far as the system says.
+    pub(crate) fn is_running(&mut self) -> bool {
+        matches!(self.child.as_inner_mut().try_wait(), Ok(None))
+    }
+
     /// Writes all of `input`, and reads into `inbox` until `answer` finds in it what it looks for.
     ///
     /// An error leaves the two sides out of step: the process must be dropped then.
