@@ -61,7 +61,7 @@ impl Rig {
     pub fn unready_decoder(&self, name: &str, more: &[&str]) -> Service {
         let mut args = self.common();
         // Untrained scores are low.
-        for (option, value) in [("--score-threshold", "0.02"), ("--max-detections", "50")] {
+        for (option, value) in [("--score-threshold", "0.001"), ("--max-detections", "50")] {
             if !more.contains(&option) {
                 args.extend([option.to_owned(), value.to_owned()]);
             }
@@ -75,7 +75,7 @@ impl Rig {
         let (report, results) =
             (self.path(&format!("{name}.report.json")), self.path(&format!("{name}.results.jsonl")));
         let mut args = self.common();
-        args.extend(["--device", name, "--point", point, "--score", "0.02"].map(str::to_owned));
+        args.extend(["--device", name, "--point", point, "--score", "0.001"].map(str::to_owned));
         for (option, file) in [("--report", &report), ("--results", &results)] {
             if !more.contains(&option) {
                 args.extend([option.to_owned(), file.display().to_string()]);
