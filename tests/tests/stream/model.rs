@@ -21,17 +21,17 @@ const CFG: &str = "[net]\nwidth=64\nheight=64\nchannels=3\n\
 const HEAD_GAIN: f32 = 20.0;
 
 /// The operating points that the model has, one of each kind.
-pub const POINTS: [&str; 4] =
+pub(crate) const POINTS: [&str; 4] =
     ["layer=1,cr=1,bits=2k", "layer=2,cr=1,bits=1k", "server-only,bits=4k", "device-only"];
 
 /// One of them, for tests of something else.
-pub const POINT: &str = POINTS[0];
+pub(crate) const POINT: &str = POINTS[0];
 
 /// Bytes of the largest plane of [`POINT`]: what its access unit may come to.
-pub const PLANE_BYTES: u32 = 16 * 16 * 8;
+pub(crate) const PLANE_BYTES: u32 = 16 * 16 * 8;
 
 /// Writes the model to `dir`.
-pub fn create(dir: &Path) -> Model {
+pub(crate) fn create(dir: &Path) -> Model {
     let cfg = Cfg::parse(CFG).unwrap();
     let mut weights = darknet::init(&cfg, 1).unwrap();
     let head = weights.layers.last_mut().unwrap();

@@ -9,39 +9,39 @@ use tempfile::TempDir;
 use crate::model;
 
 /// From the start of a service to its readiness, on a busy machine.
-pub const READY: Duration = Duration::from_secs(60);
+pub(crate) const READY: Duration = Duration::from_secs(60);
 
 /// What the issue allows: after a fault the stream goes on within this time.
-pub const GOES_ON: Duration = Duration::from_secs(5);
+pub(crate) const GOES_ON: Duration = Duration::from_secs(5);
 
 /// Whatever has no limit of its own: long enough for a busy machine, short enough to end a hanging test.
-pub const AT_LAST: Duration = Duration::from_secs(60);
+pub(crate) const AT_LAST: Duration = Duration::from_secs(60);
 
 /// A broker, a model and a folder for all that is written.
-pub struct Rig {
-    pub nats: NatsServer,
-    pub folder: TempDir,
+pub(crate) struct Rig {
+    pub(crate) nats: NatsServer,
+    pub(crate) folder: TempDir,
 }
 
 /// A device process and its files.
-pub struct Edge {
-    pub service: Service,
+pub(crate) struct Edge {
+    pub(crate) service: Service,
     report: PathBuf,
     results: PathBuf,
 }
 
 impl Rig {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(NatsServerOptions::default())
     }
 
-    pub fn with(options: NatsServerOptions) -> Self {
+    pub(crate) fn with(options: NatsServerOptions) -> Self {
         let folder = tempfile::tempdir().unwrap();
         model::create(&folder.path().join("model"));
         Self { nats: NatsServer::start_with(options).unwrap(), folder }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -52,13 +52,13 @@ impl Rig {
     }
 
     /// Starts a decoder called `name` and waits until it is ready.
-    pub fn decoder(&self, name: &str, more: &[&str]) -> Service {
+    pub(crate) fn decoder(&self, name: &str, more: &[&str]) -> Service {
         let mut decoder = self.unready_decoder(name, more);
         decoder.wait_ready(READY).unwrap();
         decoder
     }
 
-    pub fn unready_decoder(&self, name: &str, more: &[&str]) -> Service {
+    pub(crate) fn unready_decoder(&self, name: &str, more: &[&str]) -> Service {
         let mut args = self.common();
         // Untrained scores are low.
         for (option, value) in [("--score-threshold", "0.001"), ("--max-detections", "50")] {
@@ -71,7 +71,7 @@ impl Rig {
     }
 
     /// Starts a device called `name` at `point`; it is ready some time later.
-    pub fn edge(&self, name: &str, point: &str, more: &[&str]) -> Edge {
+    pub(crate) fn edge(&self, name: &str, point: &str, more: &[&str]) -> Edge {
         let (report, results) =
             (self.path(&format!("{name}.report.json")), self.path(&format!("{name}.results.jsonl")));
         let mut args = self.common();
@@ -89,29 +89,29 @@ impl Rig {
 
 impl Edge {
     /// Frames so far whose detections came.
-    pub fn received(&self) -> f64 {
+    pub(crate) fn received(&self) -> f64 {
         self.counted("received")
     }
 
     /// Whether `/readyz` says so.
-    pub fn is_ready(&self) -> bool {
+    pub(crate) fn is_ready(&self) -> bool {
         self.service.get("/readyz").is_ok_and(|reply| reply.status == 200)
     }
 
     /// `autotiler_edge_frames_<what>_total`, all labels together; 0 while the admin port does not answer.
-    pub fn counted(&self, what: &str) -> f64 {
+    pub(crate) fn counted(&self, what: &str) -> f64 {
         let metrics = self.service.metrics().unwrap_or_default();
         metrics.sum(&format!("autotiler_edge_frames_{what}_total"), &[])
     }
 
     /// Waits until `more` frames are received on top of those now.
-    pub fn wait_received(&self, more: f64, deadline: Duration) {
+    pub(crate) fn wait_received(&self, more: f64, deadline: Duration) {
         let goal = self.received() + more;
         wait_until(&format!("{goal} received frames"), deadline, || self.received() >= goal).unwrap();
     }
 
     /// Waits for its end in good order and gives its closed accounts.
-    pub fn accounts(mut self) -> Accounts {
+    pub(crate) fn accounts(mut self) -> Accounts {
         let status = self.service.process().wait(AT_LAST).unwrap();
         assert!(status.success(), "{status}: {}", self.service.process().stderr());
         let report = serde_json::from_slice(&fs::read(&self.report).unwrap()).unwrap();
@@ -124,24 +124,24 @@ impl Edge {
 }
 
 /// The accounts of one stream: the report, and a line for each frame.
-pub struct Accounts {
-    pub report: Value,
-    pub lines: Vec<Value>,
+pub(crate) struct Accounts {
+    pub(crate) report: Value,
+    pub(crate) lines: Vec<Value>,
 }
 
 impl Accounts {
-    pub fn count(&self, what: &str) -> u64 {
+    pub(crate) fn count(&self, what: &str) -> u64 {
         self.report[what].as_u64().unwrap_or_else(|| panic!("{what} in {:#}", self.report))
     }
 
     /// The sum over all reasons.
-    pub fn sum(&self, what: &str) -> u64 {
+    pub(crate) fn sum(&self, what: &str) -> u64 {
         let reasons = self.report[what].as_object().unwrap();
         reasons.values().map(|count| count.as_u64().unwrap()).sum()
     }
 
     /// Every frame has exactly one fate, in the report as in the lines.
-    pub fn assert_closed(&self) {
+    pub(crate) fn assert_closed(&self) {
         let Self { report, lines } = self;
         assert_eq!(self.count("captured"), self.count("sent") + self.sum("dropped"), "{report:#}");
         assert_eq!(self.count("sent"), self.count("received") + self.sum("lost"), "{report:#}");
@@ -155,7 +155,7 @@ impl Accounts {
     }
 
     /// All `frames` arrived and nothing went wrong.
-    pub fn assert_all_received(&self, frames: u64) {
+    pub(crate) fn assert_all_received(&self, frames: u64) {
         for what in ["captured", "sent", "received"] {
             assert_eq!(self.count(what), frames, "{:#}", self.report);
         }
