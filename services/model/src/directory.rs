@@ -180,8 +180,10 @@ impl Model {
         classes: Vec<String>,
         precision: Precision,
     ) -> Result<Self, ModelError> {
-        let (cfg, folded) = (cfg.folded(), darknet_weights.fold());
-        let cfg_text = cfg.to_string().into_bytes();
+        let cfg_text = cfg.folded().to_string();
+        // Parsed again, so that lines in messages are those of the stored file.
+        let (cfg, folded) = (Cfg::parse(&cfg_text)?, darknet_weights.fold());
+        let cfg_text = cfg_text.into_bytes();
         let bytes = weights::encode(&folded.named(), precision)
             .map_err(|source| ModelError::Weights { file: WEIGHTS.to_owned(), source })?;
         let digest = network_digest(&cfg_text, &bytes, &classes);
@@ -348,3 +350,6 @@ fn inside(dir: &Path, file: &str) -> Result<PathBuf, ModelError> {
     let plain = path.components().all(|part| matches!(part, std::path::Component::Normal(_)));
     if plain && !file.is_empty() { Ok(dir.join(path)) } else { Err(ModelError::Outside(file.to_owned())) }
 }
+
+#[cfg(test)]
+mod tests;
