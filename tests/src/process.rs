@@ -343,7 +343,9 @@ mod tests {
         wait_until("the child", SOON, || process.children("sleep").len() == 1).unwrap();
         let child = process.children("sleep")[0];
         drop(process);
-        assert!(!processes().iter().any(|entry| entry.pid == child && entry.state != 'Z'));
+        // The kernel ends a killed process a moment later.
+        let ended = || !processes().iter().any(|entry| entry.pid == child && entry.state != 'Z');
+        wait_until("the child's end", SOON, ended).unwrap();
     }
 
     #[test]
