@@ -209,11 +209,17 @@ impl Drop for Process {
         let below = descendants(self.pid(), &processes());
         if let Err(error) = self.kill_all() {
             eprintln!("{}: {error}", self.name);
-            for entry in processes().iter().filter(|entry| below.contains(entry)) {
-                let _ = kill(entry.pid, Signal::SIGKILL);
-            }
+            let gone = wait_until("the stragglers", DEATH_DEADLINE, || kill_running(&below) == 0);
+            gone.unwrap_or_else(|late| eprintln!("{}: {late}", self.name));
         }
     }
+}
+
+/// Kills those of `entries` that still run, and says how many these were.
+fn kill_running(entries: &[Entry]) -> usize {
+    let table = processes();
+    let running = table.iter().filter(|entry| entry.state != 'Z' && entries.contains(entry));
+    running.map(|entry| kill(entry.pid, Signal::SIGKILL)).count()
 }
 
 fn output_file(path: &Path) -> Result<File, ProcessError> {
