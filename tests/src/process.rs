@@ -218,8 +218,13 @@ impl Drop for Process {
 /// Kills those of `entries` that still run, and says how many these were.
 fn kill_running(entries: &[Entry]) -> usize {
     let table = processes();
-    let running = table.iter().filter(|entry| entry.state != 'Z' && entries.contains(entry));
-    running.map(|entry| kill(entry.pid, Signal::SIGKILL)).count()
+    let running: Vec<_> =
+        table.iter().filter(|entry| entry.state != 'Z' && entries.contains(entry)).collect();
+    for entry in &running {
+        // One that ends in between is what we want.
+        let _ = kill(entry.pid, Signal::SIGKILL);
+    }
+    running.len()
 }
 
 fn output_file(path: &Path) -> Result<File, ProcessError> {
