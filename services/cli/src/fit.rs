@@ -66,7 +66,8 @@ enum Fit {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    anyhow::ensure!(args.kind != TilerKind::Lite, "lite is learned: use `autotiler train tiler`");
+    let fitted = matches!(args.kind, TilerKind::Plain | TilerKind::Klt);
+    anyhow::ensure!(fitted, "{} is learned: use `autotiler train`", args.kind);
     let mut model = load_model(&args.model)?;
     let engine = args.engine.engine()?;
     let set = PictureSet::open(&args.set, &model.manifest.classes)?;

@@ -6,11 +6,13 @@
 
 pub mod klt;
 pub mod lite;
+pub mod omni;
 pub mod plain;
 mod spec;
 
 pub use klt::{Klt, KltFit};
 pub use lite::{Lite, LiteShape};
+pub use omni::Omni;
 pub use plain::{Plain, PlainFit};
 pub use spec::{Grid, TilerSpec};
 
@@ -60,7 +62,7 @@ pub enum TilerError {
         cr: u16,
         /// The feature map.
         feature: Shape,
-        /// What would do, up to 64.
+        /// What would do.
         possible: Vec<u16>,
     },
     /// Nothing to fit to.

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use autotiler_core::{CompressionRatio, Digest, LayerIndex};
+use autotiler_core::{CompressionRatio, Digest, LayerIndex, Shape};
 use autotiler_graph::{
     GraphError,
     darknet::{self, BatchNorm, Cfg, Network},
@@ -207,17 +207,43 @@ impl Model {
         Ok(model)
     }
 
-    /// Dimensions of the tiler for a partition point and ratio of this network.
+    /// Dimensions of the tiler for a partition point and ratio of this network, whose maps lie side by side.
     ///
     /// # Errors
     /// [`ModelError::NoPoint`] or [`ModelError::Tiler`].
     pub fn tiler_spec(&self, layer: LayerIndex, cr: CompressionRatio) -> Result<TilerSpec, ModelError> {
+        let feature = self.feature(layer)?;
+        TilerSpec::new(layer, feature, cr).map_err(|source| ModelError::Tiler { layer, cr, source })
+    }
+
+    /// The same for a kind of tiler: some have one map as their plane.
+    ///
+    /// # Errors
+    /// [`ModelError::NoPoint`] or [`ModelError::Tiler`].
+    pub fn tiler_spec_of(
+        &self,
+        kind: TilerKind,
+        layer: LayerIndex,
+        cr: CompressionRatio,
+    ) -> Result<TilerSpec, ModelError> {
+        if !kind.is_single_plane() {
+            return self.tiler_spec(layer, cr);
+        }
+        let feature = self.feature(layer)?;
+        TilerSpec::single_plane(layer, feature, cr).map_err(|source| ModelError::Tiler { layer, cr, source })
+    }
+
+    /// Shape of the feature map at a partition point.
+    ///
+    /// # Errors
+    /// [`ModelError::NoPoint`], which lists the points.
+    pub fn feature(&self, layer: LayerIndex) -> Result<Shape, ModelError> {
         let points = partition::points(&self.network);
         let point = points.iter().find(|point| point.layer == layer).ok_or_else(|| ModelError::NoPoint {
             layer,
             points: points.iter().map(|point| point.layer).collect(),
         })?;
-        TilerSpec::new(layer, point.shape, cr).map_err(|source| ModelError::Tiler { layer, cr, source })
+        Ok(point.shape)
     }
 
     /// The tiler for a layer and ratio: the first in the manifest, or the one of `kind`.
@@ -270,7 +296,7 @@ impl Model {
             self.manifest.tilers.remove(at);
             self.tilers.remove(at);
         }
-        let order = |e: &TilerEntry| (e.layer, e.cr, rank(e.kind));
+        let order = |e: &TilerEntry| (e.layer, e.cr, e.kind.rank());
         let at = self.manifest.tilers.partition_point(|e| order(e) < order(&entry));
         self.manifest.tilers.insert(at, entry);
         self.tilers.insert(at, stored);
@@ -282,7 +308,7 @@ impl Model {
         let bytes = files::read(&inside(&self.dir, &entry.file)?)?;
         let found = tiler_digest(&self.manifest.digest, entry.kind, entry.layer, entry.cr, &bytes);
         check_digest(&entry.file, &self.dir, entry.digest, found)?;
-        let spec = self.tiler_spec(entry.layer, entry.cr)?;
+        let spec = self.tiler_spec_of(entry.kind, entry.layer, entry.cr)?;
         let weights = weights::decode(&bytes)
             .map_err(|source| ModelError::Weights { file: entry.file.clone(), source })?;
         StoredTiler::from_weights(entry.kind, entry.digest, spec, weights)
@@ -294,15 +320,6 @@ impl Model {
         let text = serde_yaml::to_string(&self.manifest)
             .map_err(|source| ModelError::Manifest { path: path.clone(), source })?;
         Ok(files::write(&path, text.as_bytes())?)
-    }
-}
-
-/// Which kind is used first when several fit.
-fn rank(kind: TilerKind) -> u8 {
-    match kind {
-        TilerKind::Lite => 0,
-        TilerKind::Klt => 1,
-        TilerKind::Plain => 2,
     }
 }
 

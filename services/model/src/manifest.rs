@@ -36,7 +36,7 @@ pub struct Manifest {
 
 /// Members of the family of tilers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum TilerKind {
     /// Maps side by side, one range.
     Plain,
@@ -44,27 +44,59 @@ pub enum TilerKind {
     Klt,
     /// Learned from the KLT.
     Lite,
+    /// Learned once for any layer of any network.
+    Omni,
+    /// The paper's variable auto-tiler: one core for all layers and ratios (reconstruction).
+    Paper,
+    /// The paper's independent variant: a model of its own for each layer and ratio.
+    PaperSolo,
+    /// The paper's baseline: an autoencoder whose maps are tiled.
+    Ae,
+}
+
+impl TilerKind {
+    /// All of them, in the order in which several for one layer and ratio are used.
+    pub const ALL: [Self; 7] =
+        [Self::Lite, Self::Omni, Self::Klt, Self::Plain, Self::Paper, Self::PaperSolo, Self::Ae];
+
+    /// Its name, as in manifests and on command lines.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Klt => "klt",
+            Self::Lite => "lite",
+            Self::Omni => "omni",
+            Self::Paper => "paper",
+            Self::PaperSolo => "paper-solo",
+            Self::Ae => "ae",
+        }
+    }
+
+    /// Whether its plane is one map, so that its ratios and dimensions are those of
+    /// [`autotiler_graph::tiler::TilerSpec::single_plane`].
+    pub fn is_single_plane(self) -> bool {
+        matches!(self, Self::Paper | Self::PaperSolo)
+    }
+
+    /// Which kind is used first when several fit: the lowest.
+    pub(crate) fn rank(self) -> usize {
+        Self::ALL.iter().position(|kind| *kind == self).unwrap_or(Self::ALL.len())
+    }
 }
 
 impl std::fmt::Display for TilerKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Plain => "plain",
-            Self::Klt => "klt",
-            Self::Lite => "lite",
-        })
+        f.write_str(self.name())
     }
 }
 
 impl std::str::FromStr for TilerKind {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "plain" => Ok(Self::Plain),
-            "klt" => Ok(Self::Klt),
-            "lite" => Ok(Self::Lite),
-            other => Err(format!("tiler {other:?} is not known: plain, klt or lite")),
-        }
+        Self::ALL.into_iter().find(|kind| kind.name() == text).ok_or_else(|| {
+            let known: Vec<_> = Self::ALL.iter().map(|kind| kind.name()).collect();
+            format!("tiler {text:?} is not known: {}", known.join(", "))
+        })
     }
 }
 
@@ -82,4 +114,19 @@ pub struct TilerEntry {
     pub file: String,
     /// SHA-256 over kind, layer, ratio, the network's digest and the file.
     pub digest: Digest,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_have_one_name_in_manifests_and_on_command_lines() {
+        for kind in TilerKind::ALL {
+            assert_eq!(kind.to_string().parse(), Ok(kind));
+            assert_eq!(serde_yaml::to_string(&kind).unwrap().trim(), kind.name());
+            assert_eq!(serde_yaml::from_str::<TilerKind>(kind.name()).unwrap(), kind);
+        }
+        assert!("median".parse::<TilerKind>().unwrap_err().contains("paper-solo"));
+    }
 }

@@ -3,7 +3,7 @@
 use autotiler_core::{Digest, LayerIndex};
 use autotiler_graph::{
     Graph, GraphBuilder, GraphError, Weight,
-    tiler::{AutoTiler, GAIN_SHAPE, Klt, Lite, Plain, TilerSpec},
+    tiler::{AutoTiler, GAIN_SHAPE, Klt, Lite, Omni, Plain, TilerSpec},
 };
 
 use crate::manifest::TilerKind;
@@ -23,6 +23,7 @@ enum Member {
     Plain(Plain),
     Klt(Klt),
     Lite(Lite),
+    Omni(Omni),
 }
 
 impl StoredTiler {
@@ -40,6 +41,10 @@ impl StoredTiler {
             }
             TilerKind::Klt => Member::Klt(Klt::from_weights(spec, &weights)),
             TilerKind::Lite => Member::Lite(Lite::from_weights(spec, weights)),
+            TilerKind::Omni => Member::Omni(Omni::from_weights(spec, weights)),
+            TilerKind::Paper | TilerKind::PaperSolo | TilerKind::Ae => {
+                return Err(GraphError::NeedsShape { op: kind.to_string() });
+            }
         };
         let tiler = Self { kind, digest, member };
         // Wrong weights show here, not on the first frame.
@@ -54,6 +59,7 @@ impl StoredTiler {
             Member::Plain(tiler) => tiler,
             Member::Klt(tiler) => tiler,
             Member::Lite(tiler) => tiler,
+            Member::Omni(tiler) => tiler,
         }
     }
 

@@ -9,6 +9,8 @@ use super::TilerError;
 const FEWEST_MAPS: usize = 8;
 /// Largest block: blocks beyond this only repeat what the codec's own transform does.
 const LARGEST_BLOCK: usize = 8;
+/// Largest ratio that an error names for a plane of one map.
+const LARGEST_SINGLE_RATIO: u16 = 4096;
 /// Coded sizes are multiples of this (HEVC's smallest coding unit).
 const CODED_MULTIPLE: usize = 8;
 
@@ -56,6 +58,23 @@ impl TilerSpec {
         Ok(Self { layer, cr, feature, block, maps, grid })
     }
 
+    /// The dimensions of a tiler whose plane is one map, `sqrt(C / cr)` times as high and wide as the feature
+    /// map: above 1 as that many maps of a grid, below 1 as a block.
+    ///
+    /// # Errors
+    /// [`TilerError::Ratio`] when that factor is no power of two or leaves less than a pixel.
+    pub fn single_plane(layer: LayerIndex, feature: Shape, cr: CompressionRatio) -> Result<Self, TilerError> {
+        let ratio = usize::from(cr.get());
+        let (block, side) = choose_side(feature, ratio).ok_or_else(|| TilerError::Ratio {
+            cr: cr.get(),
+            feature,
+            possible: (1..=LARGEST_SINGLE_RATIO)
+                .filter(|&r| choose_side(feature, r.into()).is_some())
+                .collect(),
+        })?;
+        Ok(Self { layer, cr, feature, block, maps: side * side, grid: Grid { cols: side, rows: side } })
+    }
+
     /// Shape of the maps that lie in the plane.
     pub fn maps_shape(&self) -> Shape {
         Shape::new(self.maps, self.feature.h.div_ceil(self.block), self.feature.w.div_ceil(self.block))
@@ -77,6 +96,17 @@ impl TilerSpec {
         let map = self.maps_shape();
         (map.h * self.block - self.feature.h, map.w * self.block - self.feature.w)
     }
+}
+
+/// Block and maps along one side of the grid for a ratio at which the plane is one map.
+fn choose_side(feature: Shape, ratio: usize) -> Option<(usize, usize)> {
+    let small_enough = |block: usize| block <= feature.h && block <= feature.w;
+    let enlarged = [1, 2, 4, 8, 16, 32].map(|side| (1, side));
+    let reduced = [2, 4, 8].map(|block| (block, 1));
+    let fits = |(block, side): &(usize, usize)| {
+        small_enough(*block) && feature.c * block * block == ratio * side * side && feature.c > 0
+    };
+    enlarged.into_iter().chain(reduced).find(fits)
 }
 
 /// Block and maps for a ratio, if there is a whole number of maps.
@@ -130,6 +160,21 @@ mod tests {
     fn an_impossible_ratio_names_the_possible_ones() {
         let Err(TilerError::Ratio { possible, .. }) = spec(16, 40, 40, 7) else { panic!() };
         assert!(possible.contains(&8) && !possible.contains(&7));
+    }
+
+    #[test]
+    fn a_single_plane_grows_or_shrinks_by_powers_of_two() {
+        let single = |c, h, w, cr| {
+            let cr = CompressionRatio::try_new(cr).unwrap();
+            TilerSpec::single_plane(LayerIndex(0), Shape::new(c, h, w), cr)
+        };
+        assert_eq!(single(256, 52, 52, 4).unwrap().plane(), Shape::new(1, 416, 416));
+        assert_eq!(single(256, 52, 52, 16).unwrap().plane(), Shape::new(1, 208, 208));
+        assert_eq!(single(64, 208, 208, 64).unwrap().plane(), Shape::new(1, 208, 208));
+        assert_eq!(single(12, 80, 80, 48).unwrap().plane(), Shape::new(1, 40, 40));
+        assert_eq!(single(48, 20, 20, 3).unwrap().plane(), Shape::new(1, 80, 80));
+        let Err(TilerError::Ratio { possible, .. }) = single(48, 20, 20, 4) else { panic!() };
+        assert_eq!(possible, [3, 12, 48, 192, 768, 3072]);
     }
 
     proptest::proptest! {
