@@ -14,6 +14,12 @@ pub fn node(graph: &Graph, id: NodeId) -> u64 {
             let taps = graph.weight(weight).map_or(0, |kernel| kernel.values.len() / out.max(1));
             node.shape.len() as u64 * taps as u64
         }
+        // Every input value is spread over the taps of every output map.
+        Op::ConvTranspose { weight, .. } => {
+            let from =
+                node.inputs.first().and_then(|&id| graph.node(id)).map_or(0, |x| x.shape.h * x.shape.w);
+            from as u64 * graph.weight(weight).map_or(0, |kernel| kernel.values.len()) as u64
+        }
         _ => 0,
     }
 }
@@ -41,5 +47,15 @@ mod tests {
         let graph = b.finish(&[y]);
         assert_eq!(total(&graph), 16 * 36 * 2 * 9);
         assert_eq!((node(&graph, x), node(&graph, NodeId(9))), (0, 0));
+    }
+
+    #[test]
+    fn a_transposed_convolution_counts_the_taps_of_its_input() {
+        let mut b = GraphBuilder::new();
+        let x = b.input(Shape::new(8, 6, 5));
+        let weight = b.weight("w", vec![8, 4, 5, 5], vec![0.0; 800]).unwrap();
+        let y = b.push(Op::ConvTranspose { weight, bias: None, out: 4, size: 5, stride: 2 }, &[x]).unwrap();
+        assert_eq!(b.shape(y), Shape::new(4, 12, 10));
+        assert_eq!(total(&b.finish(&[y])), 30 * 800);
     }
 }

@@ -26,6 +26,15 @@ pub enum Activation {
 /// shared detector, whose smallest variances are near zero, agree with this to 4e-5; 1e-5 is off by 1.1e-3.
 pub const BATCH_NORM_EPSILON: f32 = 1e-6;
 
+/// Rows cut from the upper side of a transposed convolution's result, and rows added below, so that it is
+/// exactly `stride` times as high (columns alike). None when there is no such pair.
+pub fn transpose_padding(size: usize, stride: usize) -> Option<(usize, usize)> {
+    let pad = size.checked_sub(stride)?.div_ceil(2);
+    let added = (2 * pad + stride).checked_sub(size)?;
+    // Runtimes refuse to add a whole step.
+    (added < stride).then_some((pad, added))
+}
+
 /// One operator. All tensors are N, C, H, W; "maps" are channels.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Op {
@@ -52,6 +61,20 @@ pub enum Op {
         dilation: usize,
         /// Groups; equal to the input maps for a depth-wise convolution.
         groups: usize,
+    },
+    /// Transposed convolution that enlarges by exactly `stride`: each pixel adds `size x size` taps around its
+    /// place. Cut by [`transpose_padding`]; `size` is at least `stride`, and odd where `stride` is 1.
+    ConvTranspose {
+        /// Kernel, `[in, out, size, size]`.
+        weight: WeightId,
+        /// Bias, `[out]`.
+        bias: Option<WeightId>,
+        /// Output maps.
+        out: usize,
+        /// Kernel width and height.
+        size: usize,
+        /// Enlargement in both directions.
+        stride: usize,
     },
     /// Batch normalisation, `scale * (x - mean) / sqrt(variance + 1e-6) + shift`: see
     /// [`BATCH_NORM_EPSILON`]. The fold of the Darknet reader uses the same, so both yield the same.
@@ -148,6 +171,7 @@ impl Op {
             Op::Input => "Input",
             Op::InputU8 => "InputU8",
             Op::Conv { .. } => "Conv",
+            Op::ConvTranspose { .. } => "ConvTranspose",
             Op::BatchNorm { .. } => "BatchNorm",
             Op::Activate(_) => "Activate",
             Op::Add => "Add",
@@ -172,7 +196,9 @@ impl Op {
     /// The weights it uses, in the order of its fields.
     pub fn weights(&self) -> Vec<WeightId> {
         match *self {
-            Op::Conv { weight, bias, .. } => std::iter::once(weight).chain(bias).collect(),
+            Op::Conv { weight, bias, .. } | Op::ConvTranspose { weight, bias, .. } => {
+                std::iter::once(weight).chain(bias).collect()
+            }
             Op::BatchNorm { scale, shift, mean, variance } => vec![scale, shift, mean, variance],
             _ => Vec::new(),
         }
@@ -183,7 +209,7 @@ impl Op {
     pub fn with_weights(&self, mut map: impl FnMut(WeightId) -> WeightId) -> Self {
         let mut op = self.clone();
         match &mut op {
-            Op::Conv { weight, bias, .. } => {
+            Op::Conv { weight, bias, .. } | Op::ConvTranspose { weight, bias, .. } => {
                 *weight = map(*weight);
                 *bias = bias.map(map);
             }

@@ -10,7 +10,7 @@ use autotiler_core::Shape;
 use crate::{
     engine::{Engine, EngineError, Session},
     graph::{Graph, GraphError, Node},
-    op::{Activation, BATCH_NORM_EPSILON, Op},
+    op::{Activation, BATCH_NORM_EPSILON, Op, transpose_padding},
     tensor::{Tensor, TensorData},
 };
 
@@ -170,6 +170,26 @@ impl Interpreter {
                             let column = (col * stride + kx * dilation) as isize - *pad as isize;
                             let tap = kernel[((c * maps_in + i) * size + ky) * size + kx];
                             let value = x.at_padded(c / maps_out * maps_in + i, row, column).unwrap_or(0.0);
+                            sum += f64::from(tap) * f64::from(value);
+                        }
+                    }
+                    sum as f32
+                })
+            }
+            Op::ConvTranspose { weight, bias, out, size, stride } => {
+                let (kernel, bias) = (self.weight(*weight), bias.map(|bias| self.weight(bias)));
+                let (pad, _) = transpose_padding(*size, *stride).expect("checked when the graph was loaded");
+                // The input row or column whose tap `k` falls on `place`, if one does.
+                let source = |place: usize, k: usize| {
+                    (place + pad).checked_sub(k).filter(|at| at.is_multiple_of(*stride)).map(|at| at / stride)
+                };
+                Maps::each(node.shape, |c, y, col| {
+                    let mut sum = bias.map_or(0.0, |bias| f64::from(bias[c]));
+                    for (ky, kx) in spatial::window(*size) {
+                        let (Some(row), Some(column)) = (source(y, ky), source(col, kx)) else { continue };
+                        for i in 0..x.shape.c {
+                            let tap = kernel[((i * out + c) * size + ky) * size + kx];
+                            let value = x.at_padded(i, row as isize, column as isize).unwrap_or(0.0);
                             sum += f64::from(tap) * f64::from(value);
                         }
                     }

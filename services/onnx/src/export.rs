@@ -38,6 +38,16 @@ pub enum ExportError {
         /// Position of the weight.
         weight: usize,
     },
+    /// A transposed convolution that does not enlarge by its stride alone.
+    #[error("node {node}: a transposed convolution of size {size} cannot enlarge by exactly {stride}")]
+    Transpose {
+        /// Position of the node.
+        node: usize,
+        /// Kernel width.
+        size: usize,
+        /// Enlargement.
+        stride: usize,
+    },
     /// The graph's list of inputs lacks an input node or names something else, or its list of outputs names a
     /// node that does not exist.
     #[error("the graph's list of {list} does not fit its nodes")]

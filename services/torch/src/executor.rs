@@ -38,6 +38,16 @@ pub enum ExecutorError {
         /// The node.
         node: usize,
     },
+    /// A transposed convolution that does not enlarge by its stride alone.
+    #[error("node {node}: a transposed convolution of size {size} cannot enlarge by exactly {stride}")]
+    Transpose {
+        /// The node.
+        node: usize,
+        /// Kernel width.
+        size: usize,
+        /// Enlargement.
+        stride: usize,
+    },
     /// libtorch refused an operator.
     #[error("node {node}: {op}")]
     Operator {
@@ -119,6 +129,9 @@ impl Executor {
                 arguments.collect::<Option<_>>().ok_or(ExecutorError::Reference { node: index })?;
             let value = operators::apply(node, &arguments, weights, mode).map_err(|fault| match fault {
                 operators::Fault::Reference => ExecutorError::Reference { node: index },
+                operators::Fault::Transpose { size, stride } => {
+                    ExecutorError::Transpose { node: index, size, stride }
+                }
                 operators::Fault::Torch(source) => {
                     ExecutorError::Operator { node: index, op: format!("{:?}", node.op), source }
                 }

@@ -4,7 +4,7 @@ use autotiler_core::Shape;
 
 use crate::{
     graph::{GraphError, WeightId},
-    op::Op,
+    op::{Op, transpose_padding},
 };
 
 /// Largest number of values in one feature map: what fits a runtime's signed 32-bit sizes.
@@ -51,6 +51,10 @@ pub(crate) fn weight_dims(op: &Op, inputs: &[Shape]) -> Result<Vec<(WeightId, Ve
             let kernel = (*weight, vec![*out, x.c / groups, *size, *size]);
             Ok(std::iter::once(kernel).chain(bias.map(|bias| (bias, vec![*out]))).collect())
         }
+        (Op::ConvTranspose { weight, bias, out, size, .. }, [x]) => {
+            let kernel = (*weight, vec![x.c, *out, *size, *size]);
+            Ok(std::iter::once(kernel).chain(bias.map(|bias| (bias, vec![*out]))).collect())
+        }
         (Op::BatchNorm { .. }, [x]) => Ok(op.weights().into_iter().map(|id| (id, vec![x.c])).collect()),
         _ => Ok(Vec::new()),
     }
@@ -80,6 +84,10 @@ fn yielded(op: &Op, inputs: &[Shape]) -> Option<Shape> {
             }
             let side = |length| windows(length, *pad, *pad, reach, *stride);
             Some(Shape::new(*out, side(x.h)?, side(x.w)?))
+        }
+        (Op::ConvTranspose { out, size, stride, .. }, [x]) => {
+            transpose_padding(*size, *stride)?;
+            Some(Shape::new(*out, x.h.checked_mul(*stride)?, x.w.checked_mul(*stride)?))
         }
         (Op::MaxPool { size, stride, pad_begin, pad_end }, [x]) => {
             // A window that sees nothing but padding would have no maximum.

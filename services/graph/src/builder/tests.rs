@@ -21,6 +21,27 @@ fn infers_the_shape_of_a_convolution() {
 }
 
 #[test]
+fn a_transposed_convolution_enlarges_by_its_stride_or_is_refused() {
+    let sized = |size: usize, stride: usize| {
+        let mut b = GraphBuilder::new();
+        let x = b.input(Shape::new(2, 5, 7));
+        let weight = b.weight("w", vec![2, 3, size, size], vec![0.0; 6 * size * size]).unwrap();
+        b.push(Op::ConvTranspose { weight, bias: None, out: 3, size, stride }, &[x]).map(|y| b.shape(y)).ok()
+    };
+    for (size, stride) in [(2, 2), (4, 2), (5, 2), (7, 2), (3, 1), (5, 3), (8, 3)] {
+        assert_eq!(sized(size, stride), Some(Shape::new(3, 5 * stride, 7 * stride)), "{size} by {stride}");
+    }
+    for (size, stride) in [(1, 2), (2, 1), (3, 0), (0, 0)] {
+        assert_eq!(sized(size, stride), None, "{size} by {stride}");
+    }
+    let mut b = GraphBuilder::new();
+    let x = b.input(Shape::new(2, 5, 7));
+    let weight = b.weight("w", vec![3, 2, 4, 4], vec![0.0; 96]).unwrap();
+    let swapped = b.push(Op::ConvTranspose { weight, bias: None, out: 3, size: 4, stride: 2 }, &[x]);
+    assert!(matches!(swapped, Err(GraphError::WeightDims { .. })));
+}
+
+#[test]
 fn a_spliced_graph_shares_weights_by_name_and_keeps_layers() {
     let graph = small(2);
     let mut b = GraphBuilder::new();

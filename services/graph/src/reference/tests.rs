@@ -40,6 +40,27 @@ fn a_convolution_is_its_definition() {
 }
 
 #[test]
+fn a_transposed_convolution_is_its_definition() {
+    let of = |size: usize, taps: Vec<f32>, values: Vec<f32>| {
+        let shape = Shape::new(1, 1, values.len());
+        let out = run(
+            |b, x| {
+                let weight = b.weight("w", vec![1, 1, size, size], taps).unwrap();
+                b.push(Op::ConvTranspose { weight, bias: None, out: 1, size, stride: 2 }, &[x]).unwrap()
+            },
+            shape,
+            values,
+        );
+        out.as_f32().unwrap().to_vec()
+    };
+    // Taps side by side: pixels are enlarged.
+    assert_eq!(of(2, vec![1.0, 2.0, 0.0, 0.0], vec![1.0, 10.0]), [1.0, 2.0, 10.0, 20.0, 0.0, 0.0, 0.0, 0.0]);
+    // Three taps: the first row and column are cut, so even places get the middle tap of their own pixel.
+    let taps = vec![0.0, 0.0, 0.0, 1.0, 2.0, 4.0, 0.0, 0.0, 0.0];
+    assert_eq!(of(3, taps, vec![1.0, 10.0])[..4], [2.0, 14.0, 20.0, 40.0]);
+}
+
+#[test]
 fn a_group_sees_only_its_own_maps() {
     let out = run(
         |b, x| {

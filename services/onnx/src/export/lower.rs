@@ -3,7 +3,7 @@
 mod layout;
 
 use autotiler_core::Shape;
-use autotiler_graph::{Activation, BATCH_NORM_EPSILON, Node, Op, WeightId};
+use autotiler_graph::{Activation, BATCH_NORM_EPSILON, Node, Op, WeightId, op::transpose_padding};
 
 use super::{
     ExportError, Exporter, Kind,
@@ -37,6 +37,7 @@ impl Lowering<'_, '_> {
         match &node.op {
             Op::Input | Op::InputU8 => self.graph_input(),
             Op::Conv { .. } => self.conv(),
+            Op::ConvTranspose { .. } => self.conv_transpose(),
             Op::BatchNorm { scale, shift, mean, variance } => {
                 let epsilon = vec![proto::float("epsilon", BATCH_NORM_EPSILON)];
                 self.weighted("BatchNormalization", &[*scale, *shift, *mean, *variance], epsilon)
@@ -89,6 +90,23 @@ impl Lowering<'_, '_> {
         ];
         let weights: Vec<WeightId> = std::iter::once(*weight).chain(*bias).collect();
         self.weighted("Conv", &weights, attributes)
+    }
+
+    fn conv_transpose(&mut self) -> Result<String, ExportError> {
+        let Op::ConvTranspose { weight, bias, size, stride, out: _ } = &self.node.op else {
+            unreachable!("called for transposed convolutions only");
+        };
+        let (node, size, stride) = (self.index, *size, *stride);
+        let (pad, added) =
+            transpose_padding(size, stride).ok_or(ExportError::Transpose { node, size, stride })?;
+        let attributes = vec![
+            proto::int_list("kernel_shape", &[size; 2]),
+            proto::int_list("strides", &[stride; 2]),
+            proto::int_list("pads", &[pad; 4]),
+            proto::int_list("output_padding", &[added; 2]),
+        ];
+        let weights: Vec<WeightId> = std::iter::once(*weight).chain(*bias).collect();
+        self.weighted("ConvTranspose", &weights, attributes)
     }
 
     /// Writes the last ONNX node of an operator with one input and weights.

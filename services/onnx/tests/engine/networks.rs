@@ -14,7 +14,10 @@ use autotiler_graph::{
 };
 use safetensors::SafeTensors;
 
-use crate::{difference, engine, largest, noise, run};
+use crate::{
+    comparison::{difference, largest, noise, run},
+    engine,
+};
 
 /// Layers of the shared detector with golden outputs; the last two are its raw heads.
 const GOLDEN_LAYERS: [u16; 7] = [2, 9, 16, 27, 42, 68, 78];

@@ -3,7 +3,7 @@
 use autotiler_core::Shape;
 use autotiler_graph::{Activation, Graph, GraphBuilder, NodeId, Op};
 
-use crate::{distance_to_reference, noise};
+use crate::comparison::{distance_to_reference, noise};
 
 /// Single operators differ from the reference by rounding only.
 const TOLERANCE: f32 = 1e-5;
@@ -51,6 +51,29 @@ fn convolutions_agree() {
     conv_agrees(6, 9, [3, 1, 2, 2, 3], false);
     conv_agrees(3, 4, [5, 3, 0, 1, 1], true);
     conv_agrees(4, 8, [2, 2, 1, 1, 4], true);
+}
+
+#[track_caller]
+fn transpose_agrees(maps: usize, out: usize, [size, stride]: [usize; 2], with_bias: bool) {
+    let mut builder = GraphBuilder::new();
+    let x = builder.input(Shape::new(maps, 7, 5));
+    let weight =
+        builder.weight("weight", vec![maps, out, size, size], noise(7, maps * out * size * size)).unwrap();
+    let bias = with_bias.then(|| builder.weight("bias", vec![out], noise(8, out)).unwrap());
+    let result = builder.push(Op::ConvTranspose { weight, bias, out, size, stride }, &[x]).unwrap();
+    agrees(&builder.finish(&[result]));
+}
+
+#[test]
+fn transposed_convolutions_agree() {
+    transpose_agrees(8, 4, [5, 2], true);
+    transpose_agrees(1, 6, [5, 2], false);
+    transpose_agrees(6, 3, [7, 2], true);
+    transpose_agrees(6, 3, [4, 2], true);
+    transpose_agrees(3, 5, [2, 2], false);
+    transpose_agrees(2, 1, [9, 1], true);
+    transpose_agrees(2, 3, [8, 3], true);
+    transpose_agrees(4, 1, [3, 3], false);
 }
 
 #[test]

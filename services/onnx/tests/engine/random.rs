@@ -4,7 +4,7 @@ use autotiler_core::Shape;
 use autotiler_graph::{Activation, Graph, GraphBuilder, GraphError, NodeId, Op};
 use proptest::{collection::vec, prelude::*};
 
-use crate::{distance_to_reference, noise};
+use crate::comparison::{distance_to_reference, noise};
 
 /// Rounding piles up over the operators of a graph; relative to the largest value.
 const TOLERANCE: f32 = 1e-4;
@@ -45,8 +45,9 @@ fn put(b: &mut GraphBuilder, values: &[NodeId], number: usize, step: Step) -> Re
     let x = values[usize::from(from) % values.len()];
     let shape = b.shape(x);
     let like = |shape: Shape| values.iter().rev().copied().find(|id| *id != x && b.shape(*id) == shape);
-    match kind % 16 {
+    match kind % 17 {
         0..3 => conv(b, x, number, p, q),
+        16 => conv_transpose(b, x, number, p, q),
         3 => batch_norm(b, x, number),
         4 | 5 => b.push(Op::Activate(ACTIVATIONS[p % ACTIVATIONS.len()]), &[x]),
         6 => b.push(Op::Add, &[x, like(shape).unwrap_or(x)]),
@@ -87,6 +88,23 @@ fn conv(b: &mut GraphBuilder, x: NodeId, number: usize, p: usize, q: usize) -> R
     };
     let (stride, dilation) = (1 + q % 2, 1 + (p + q) % 2);
     b.push(Op::Conv { weight, bias, out, size, stride, pad: p % size, dilation, groups }, &[x])
+}
+
+fn conv_transpose(
+    b: &mut GraphBuilder,
+    x: NodeId,
+    number: usize,
+    p: usize,
+    q: usize,
+) -> Result<NodeId, GraphError> {
+    let (maps, out, stride) = (b.shape(x).c, 1 + p % 6, 1 + q % 3);
+    let size = stride + p % 4;
+    let taps = maps * size * size;
+    let kernel =
+        noise(number as u64, out * taps).iter().map(|w| w * 1.5 / (taps as f32).sqrt()).collect::<Vec<_>>();
+    let weight = b.weight(format!("{number}.weight"), vec![maps, out, size, size], kernel)?;
+    let bias = Some(b.weight(format!("{number}.bias"), vec![out], noise(number as u64 + 99, out))?);
+    b.push(Op::ConvTranspose { weight, bias, out, size, stride }, &[x])
 }
 
 fn batch_norm(b: &mut GraphBuilder, x: NodeId, number: usize) -> Result<NodeId, GraphError> {

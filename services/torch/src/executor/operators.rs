@@ -1,6 +1,6 @@
 //! One operator on libtorch tensors; meanings are those of [`autotiler_graph::Op`].
 
-use autotiler_graph::{Activation, BATCH_NORM_EPSILON, Node, Op, WeightId};
+use autotiler_graph::{Activation, BATCH_NORM_EPSILON, Node, Op, WeightId, op::transpose_padding};
 use tch::{Kind, TchError, Tensor};
 
 use super::Mode;
@@ -15,6 +15,13 @@ const LEAKY_SLOPE: f64 = 0.1;
 pub(super) enum Fault {
     /// An input or weight is missing.
     Reference,
+    /// A transposed convolution that does not enlarge by its stride alone.
+    Transpose {
+        /// Kernel width.
+        size: usize,
+        /// Enlargement.
+        stride: usize,
+    },
     /// libtorch refused.
     Torch(TchError),
 }
@@ -42,6 +49,13 @@ pub(super) fn apply(
             let bias = bias.as_ref().map(weight).transpose()?;
             let [stride, pad, dilation] = [*stride, *pad, *dilation].map(|n| [n as i64; 2]);
             first.f_conv2d(weight(kernel)?, bias, stride, pad, dilation, *groups as i64)?
+        }
+        Op::ConvTranspose { weight: kernel, bias, size, stride, .. } => {
+            let bias = bias.as_ref().map(weight).transpose()?;
+            let (pad, added) =
+                transpose_padding(*size, *stride).ok_or(Fault::Transpose { size: *size, stride: *stride })?;
+            let [stride, pad, added] = [*stride, pad, added].map(|n| [n as i64; 2]);
+            first.f_conv_transpose2d(weight(kernel)?, bias, stride, pad, added, 1, [1, 1])?
         }
         Op::BatchNorm { scale, shift, mean, variance } => first.f_batch_norm(
             Some(weight(scale)?),

@@ -7,7 +7,7 @@ use autotiler_graph::{Activation, Graph, GraphBuilder, NodeId, Op};
 use autotiler_torch::{Executor, Mode, Parameters};
 use tch::{Device, Kind, Tensor};
 
-use crate::noise;
+use crate::comparison::noise;
 
 const SHAPE: Shape = Shape::new(2, 4, 4);
 /// Step of the finite differences; activations here are smooth.
@@ -34,7 +34,13 @@ fn tiny() -> Graph {
     let y = builder.push(Op::Activate(Activation::Mish), &[y]).unwrap();
     let z = conv(&mut builder, "bb", y, 3);
     let z = builder.push(Op::Add, &[y, z]).unwrap();
+    let taps: Vec<f32> = noise(11, 225).iter().map(|x| x * 0.2).collect();
+    let weight = builder.weight("t.weight", vec![3, 3, 5, 5], taps).unwrap();
+    let bias = Some(builder.weight("t.bias", vec![3], noise(12, 3)).unwrap());
+    let transposed = Op::ConvTranspose { weight, bias, out: 3, size: 5, stride: 2 };
+    let spread = builder.push(transposed, &[z]).unwrap();
     let z = builder.push(Op::Upsample { factor: 2 }, &[z]).unwrap();
+    let z = builder.push(Op::Add, &[z, spread]).unwrap();
     let z = builder.push(Op::SpaceToDepth { block: 2 }, &[z]).unwrap();
     let z = builder.push(Op::Tile { cols: 4, rows: 3 }, &[z]).unwrap();
     builder.finish(&[z])

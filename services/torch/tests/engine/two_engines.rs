@@ -8,7 +8,10 @@ use autotiler_graph::{
 };
 use autotiler_onnx::{OnnxEngine, OnnxOptions};
 
-use crate::{difference, engine, largest, noisy_inputs, run};
+use crate::{
+    comparison::{difference, largest, noisy_inputs, run},
+    engine,
+};
 
 /// Where the set-up puts the library, below the home directory.
 const CACHED: &str = ".cache/autotiler/onnxruntime-1.32.0/libonnxruntime.so.1.32.0";
