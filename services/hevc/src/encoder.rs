@@ -5,6 +5,7 @@
 //! QP. But scaled planes are rounded, which at an eighth of the scale costs 10 % of the bits. So most of a gain
 //! is taken as QP, by one ffmpeg child for each third QP (a *rung*, started when first needed), and only the
 //! rest as scaling. The access unit says which. A child is started again on the next frame after it died.
+//! Lossless coding ([`Coding::Lossless`]) is for measuring what a plane takes as it is, and knows no gain.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -47,6 +48,16 @@ pub enum Preset {
     Quality,
 }
 
+/// What may be lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Coding {
+    /// As much as the QP and the gain say.
+    #[default]
+    AtQp,
+    /// Nothing: each sample comes back as it was. There is no gain but [`Gain::UNITY`].
+    Lossless,
+}
+
 /// How to code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EncoderOptions {
@@ -54,6 +65,8 @@ pub struct EncoderOptions {
     pub ffmpeg: PathBuf,
     /// Time against bits.
     pub preset: Preset,
+    /// What may be lost.
+    pub coding: Coding,
     /// QP at gain 1, 0 to 51. The lower it is, the more bits can be reached. The meaning of a gain hangs on it:
     /// planes that one tiler decoder shall take must share it.
     pub base_qp: u8,
@@ -66,6 +79,7 @@ impl Default for EncoderOptions {
         Self {
             ffmpeg: "ffmpeg".into(),
             preset: Preset::Fast,
+            coding: Coding::AtQp,
             base_qp: 20,
             frame_timeout: Duration::from_secs(4),
         }
@@ -74,7 +88,11 @@ impl Default for EncoderOptions {
 
 impl EncoderOptions {
     fn highest_rung(&self) -> u8 {
-        MAX_QP.saturating_sub(self.base_qp) / RUNG_QP
+        match self.coding {
+            Coding::AtQp => MAX_QP.saturating_sub(self.base_qp) / RUNG_QP,
+            // The one child, whose access units say that no gain was taken.
+            Coding::Lossless => 0,
+        }
     }
 }
 
@@ -89,6 +107,9 @@ pub enum EncodeError {
         /// What came.
         got: usize,
     },
+    /// A gain where nothing may be lost.
+    #[error("encode without loss: gain step {} asks for one", .0.0)]
+    GainWithoutLoss(Gain),
     /// ffmpeg could not be started.
     #[error("start the encoder")]
     Spawn(#[source] ProcessError),
@@ -191,6 +212,9 @@ impl Encoder {
         if plane.len() != self.format.len() {
             return Err(EncodeError::PlaneLength { format: self.format, got: plane.len() });
         }
+        if self.options.coding == Coding::Lossless && gain != Gain::UNITY {
+            return Err(EncodeError::GainWithoutLoss(gain));
+        }
         self.frames += 1;
         let mut rung = self.take_rung(gain)?;
         let rest = Gain(gain.0.saturating_sub(rung.qp_gain().0));
@@ -287,10 +311,13 @@ fn arguments(format: FrameFormat, options: &EncoderOptions, rung: u8) -> Vec<Str
         // A picture has no borders within, and large smooth parts.
         PixelFormat::Yuv420 => "ctu=32:sao=1:deblock=0",
     };
+    let loss = match options.coding {
+        Coding::AtQp => format!("qp={}:ipratio=1", options.base_qp.saturating_add(rung * RUNG_QP)),
+        Coding::Lossless => "lossless=1".to_owned(),
+    };
     let x265 = format!(
-        "log-level=error:info=0:keyint=1:min-keyint=1:frame-threads=1:pools=none:no-wpp=1:qp={}:ipratio=1:{whole}:\
-         psy-rd=0:psy-rdoq=0:rdoq-level=2:{search}",
-        options.base_qp.saturating_add(rung * RUNG_QP)
+        "log-level=error:info=0:keyint=1:min-keyint=1:frame-threads=1:pools=none:no-wpp=1:{loss}:{whole}:\
+         psy-rd=0:psy-rdoq=0:rdoq-level=2:{search}"
     );
     let (pix_fmt, size) = (format.pix_fmt(), format!("{}x{}", coded.width(), coded.height()));
     [

@@ -31,7 +31,7 @@ mod sps;
 
 pub use access_unit::{AccessUnit, BadAccessUnit};
 pub use decoder::{DecodeError, Decoder, DecoderOptions, ScaledPlane, undo_gain};
-pub use encoder::{EncodeError, Encoder, EncoderOptions, Preset};
+pub use encoder::{Coding, EncodeError, Encoder, EncoderOptions, Preset};
 pub use format::{BadFormat, FrameFormat, PixelFormat};
 pub use parameter_sets::{BadParameterSets, ParameterDigest, ParameterSets};
 pub use pool::DecoderPool;
