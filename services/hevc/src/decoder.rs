@@ -113,20 +113,12 @@ impl Decoder {
     /// # Errors
     /// [`DecodeError`]; this frame is lost, the session stays usable.
     pub fn decode(&mut self, access_unit: &[u8], gain: Gain) -> Result<Vec<u8>, DecodeError> {
-        let plane = self.decode_scaled(access_unit)?;
+        let mut plane = self.decode_scaled(access_unit)?;
         let factor = plane.factor(gain);
-        Ok(mapped(plane.samples, factor.recip()))
-    }
-
-    /// Decodes one access unit to samples that the whole gain is still in, whatever part of it the QP stood
-    /// for: `(p - 128) * gain + 128` of the plane. Returns [`FrameFormat::len`] bytes, rounded once more;
-    /// [`Self::decode_scaled`] is without that loss.
-    ///
-    /// # Errors
-    /// [`DecodeError`]; this frame is lost, the session stays usable.
-    pub fn decode_raw(&mut self, access_unit: &[u8]) -> Result<Vec<u8>, DecodeError> {
-        let plane = self.decode_scaled(access_unit)?;
-        Ok(mapped(plane.samples, plane.qp_gain.factor()))
+        if (factor - 1.0).abs() > f32::EPSILON {
+            map(&mut plane.samples, factor.recip());
+        }
+        Ok(plane.samples)
     }
 
     /// Decodes one access unit to its samples as coded: for a caller who undoes the gain in floating point,
@@ -204,18 +196,15 @@ impl ScaledPlane {
     }
 }
 
-/// Undoes a gain on samples from [`Decoder::decode_raw`]: `(p - 128) / gain + 128`, rounded and clamped.
+/// Undoes a gain that is in the samples themselves, like [`ScaledPlane::factor`]: `(p - 128) / gain + 128`,
+/// rounded and clamped.
 pub fn undo_gain(samples: &mut [u8], gain: Gain) {
-    let table = scaling(gain.factor().recip());
-    samples.iter_mut().for_each(|p| *p = table[usize::from(*p)]);
+    map(samples, gain.factor().recip());
 }
 
-fn mapped(mut samples: Vec<u8>, factor: f32) -> Vec<u8> {
-    if (factor - 1.0).abs() > f32::EPSILON {
-        let table = scaling(factor);
-        samples.iter_mut().for_each(|p| *p = table[usize::from(*p)]);
-    }
-    samples
+fn map(samples: &mut [u8], factor: f32) {
+    let table = scaling(factor);
+    samples.iter_mut().for_each(|p| *p = table[usize::from(*p)]);
 }
 
 fn arguments(format: FrameFormat) -> Vec<String> {
