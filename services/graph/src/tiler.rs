@@ -12,7 +12,7 @@ mod spec;
 
 pub use klt::{Klt, KltFit};
 pub use lite::{Lite, LiteShape};
-pub use omni::Omni;
+pub use omni::{Omni, Restorer};
 pub use plain::{Plain, PlainFit};
 pub use spec::{Grid, TilerSpec};
 

@@ -100,6 +100,19 @@ impl KltFit {
             sigma: f32s(&mut covariance.diagonal().iter().map(|v| v.max(0.0).sqrt())),
         })
     }
+
+    /// Standard deviation of each map that `klt` makes of what was added, in plane units.
+    pub fn deviation(&self, klt: &Klt) -> Vec<f32> {
+        let n = self.spec.folded();
+        let mean = &self.sum / self.count.max(1.0);
+        let covariance = &self.products / self.count.max(1.0) - &mean * mean.transpose();
+        let rows = klt.forward.chunks_exact(n.max(1));
+        rows.map(|row| {
+            let row = DVector::from_iterator(n, row.iter().map(|&v| f64::from(v)));
+            row.dot(&(&covariance * &row)).max(0.0).sqrt() as f32
+        })
+        .collect()
+    }
 }
 
 /// Pixels as columns of folded channels: the reference of `PadEdge` then `SpaceToDepth`.

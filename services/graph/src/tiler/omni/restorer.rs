@@ -1,0 +1,164 @@
+//! The part that is shared: a learned inverse of coarse coding, applied to each map alone.
+//!
+//! All that depends on network, layer or rate is divided out: a map's values are given in steps of the codec's
+//! quantiser, beside the logarithm of the map's standard deviation in those steps. What comes out is a
+//! correction in steps. Each map is treated alike, so any number of maps of any size will do.
+
+use autotiler_core::Shape;
+
+use super::super::weight;
+use crate::{
+    builder::GraphBuilder,
+    graph::{GraphError, NodeId, Weight},
+    op::{Activation, Op},
+};
+
+/// Quantiser step at unit gain, in plane units: that of QP 20, `2^((20 - 4) / 6)`.
+const UNIT_STEP: f64 = 6.349_604_207_872_798;
+/// The decoder's rate input is `log2(1/factor) / 4`, and a step grows with `1/factor`.
+const OCTAVES_PER_RATE: f64 = 4.0;
+/// An exponential is `(1 + x/2^n)^(2^n)`, by squaring: graphs have no operator for it. With these 10 it is off
+/// by 0.3 % at the coarsest gain that is trained, which training takes into account.
+const SQUARINGS: usize = 10;
+/// Levels (octaves) are scaled to about 1.
+const LEVEL_SCALE: f64 = 0.5;
+/// Names are `untiler.restore.PART.weight` and `.bias`.
+const PREFIX: &str = "untiler.restore.";
+/// Parts with their inputs (0: the width), outputs (likewise) and the share of He's scale that they start with.
+const PARTS: [(&str, usize, usize, f32); 4] =
+    [("look", 1, 0, 1.0), ("level", 1, 0, 1.0), ("mix", 0, 0, 1.0), ("out", 0, 1, 0.0)];
+/// Kernel width and height.
+const SIZE: usize = 3;
+
+/// Weights of the restorer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Restorer {
+    weights: Vec<Weight>,
+}
+
+impl Restorer {
+    /// One of `width` maps per map that corrects nothing yet; `random` yields values of unit variance.
+    pub fn untrained(width: usize, mut random: impl FnMut() -> f32) -> Self {
+        let of = |n: usize| if n == 0 { width } else { n };
+        let mut weights = Vec::new();
+        for (part, inputs, outputs, share) in PARTS {
+            let (inputs, outputs) = (of(inputs), of(outputs));
+            let sigma = share * (2.0 / (inputs * SIZE * SIZE) as f32).sqrt();
+            let len = outputs * inputs * SIZE * SIZE;
+            let values = (0..len).map(|_| if sigma == 0.0 { 0.0 } else { sigma * random() }).collect();
+            weights.push(weight(&format!("{PREFIX}{part}.weight"), &[outputs, inputs, SIZE, SIZE], values));
+            weights.push(weight(&format!("{PREFIX}{part}.bias"), &[outputs], vec![0.0; outputs]));
+        }
+        Self { weights }
+    }
+
+    /// Picks the restorer's weights out of those of a file.
+    pub fn from_weights(weights: &[Weight]) -> Self {
+        Self { weights: weights.iter().filter(|w| Self::owns(&w.name)).cloned().collect() }
+    }
+
+    /// Whether a weight of this name is the restorer's.
+    pub fn owns(name: &str) -> bool {
+        let part = name.strip_prefix(PREFIX).and_then(|rest| rest.split_once('.'));
+        part.is_some_and(|(part, _)| PARTS.iter().any(|(name, ..)| *name == part))
+    }
+
+    /// All weights. In graphs each is repeated along its first dimension, once for every map.
+    pub fn weights(&self) -> &[Weight] {
+        &self.weights
+    }
+
+    /// Adds the correction to `maps`, which are in plane units with their gain undone.
+    pub(super) fn restore(
+        &self,
+        builder: &mut GraphBuilder,
+        deviation: &[f32],
+        maps: NodeId,
+        rate: NodeId,
+    ) -> Result<NodeId, GraphError> {
+        let shape = builder.shape(maps);
+        let step = exponential(builder, "step", OCTAVES_PER_RATE, UNIT_STEP, rate)?;
+        let per_step = exponential(builder, "per-step", -OCTAVES_PER_RATE, UNIT_STEP.recip(), rate)?;
+        let in_steps = builder.push(Op::Mul, &[maps, per_step])?;
+        let level = levels(builder, deviation, shape, rate)?;
+        let looked = self.conv(builder, "look", shape.c, in_steps)?;
+        let level = self.conv(builder, "level", shape.c, level)?;
+        let state = builder.push(Op::Add, &[looked, level])?;
+        let state = builder.push(Op::Activate(Activation::Leaky), &[state])?;
+        let state = self.conv(builder, "mix", shape.c, state)?;
+        let state = builder.push(Op::Activate(Activation::Leaky), &[state])?;
+        let correction = self.conv(builder, "out", shape.c, state)?;
+        let correction = builder.push(Op::Mul, &[correction, step])?;
+        builder.push(Op::Add, &[maps, correction])
+    }
+
+    /// A part, once for each of `maps`.
+    fn conv(
+        &self,
+        builder: &mut GraphBuilder,
+        part: &str,
+        maps: usize,
+        input: NodeId,
+    ) -> Result<NodeId, GraphError> {
+        let mut repeated = |end: &str| {
+            let name = format!("{PREFIX}{part}.{end}");
+            let found = self.weights.iter().find(|w| w.name == name);
+            let (dims, values) =
+                found.map_or((&[][..], &[][..]), |w| (w.dims.as_slice(), w.values.as_slice()));
+            let mut dims = if dims.is_empty() { vec![1] } else { dims.to_vec() };
+            dims[0] *= maps;
+            Ok((dims[0], builder.weight(name, dims, values.repeat(maps))?))
+        };
+        let (out, weight) = repeated("weight")?;
+        let bias = Some(repeated("bias")?.1);
+        let conv =
+            Op::Conv { weight, bias, out, size: SIZE, stride: 1, pad: SIZE / 2, dilation: 1, groups: maps };
+        builder.push(conv, &[input])
+    }
+}
+
+/// `scale * 2^(octaves * input)` of a 1x1x1 input.
+fn exponential(
+    builder: &mut GraphBuilder,
+    name: &str,
+    octaves: f64,
+    scale: f64,
+    input: NodeId,
+) -> Result<NodeId, GraphError> {
+    let power = f64::from(1u32 << SQUARINGS);
+    let root = scale.powf(power.recip());
+    let slope = root * octaves * std::f64::consts::LN_2 / power;
+    let mut value = affine(builder, name, vec![slope as f32], vec![root as f32], input)?;
+    for _ in 0..SQUARINGS {
+        value = builder.push(Op::Mul, &[value, value])?;
+    }
+    Ok(value)
+}
+
+/// Each map's standard deviation in steps, in scaled octaves, at all its pixels.
+fn levels(
+    builder: &mut GraphBuilder,
+    deviation: &[f32],
+    shape: Shape,
+    rate: NodeId,
+) -> Result<NodeId, GraphError> {
+    let spread = builder.push_shaped(Op::Expand, &[rate], Shape::new(1, shape.h, shape.w))?;
+    let octaves = |&sigma: &f32| (f64::from(sigma).max(1e-3) / UNIT_STEP).log2();
+    let offsets = deviation.iter().map(|sigma| (octaves(sigma) * LEVEL_SCALE) as f32).collect();
+    let slopes = vec![(-OCTAVES_PER_RATE * LEVEL_SCALE) as f32; deviation.len()];
+    affine(builder, "offset", slopes, offsets, spread)
+}
+
+/// Maps that are multiples of one map, plus constants.
+fn affine(
+    builder: &mut GraphBuilder,
+    name: &str,
+    slopes: Vec<f32>,
+    offsets: Vec<f32>,
+    input: NodeId,
+) -> Result<NodeId, GraphError> {
+    let out = slopes.len();
+    let weight = builder.weight(format!("{PREFIX}{name}.weight"), vec![out, 1, 1, 1], slopes)?;
+    let bias = Some(builder.weight(format!("{PREFIX}{name}.bias"), vec![out], offsets)?);
+    builder.push(Op::Conv { weight, bias, out, size: 1, stride: 1, pad: 0, dilation: 1, groups: 1 }, &[input])
+}
