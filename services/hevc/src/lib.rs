@@ -28,6 +28,7 @@ pub mod pool;
 pub mod process;
 pub mod rate;
 mod sps;
+mod steered;
 
 pub use access_unit::{AccessUnit, BadAccessUnit};
 pub use decoder::{DecodeError, Decoder, DecoderOptions, ScaledPlane, undo_gain};
@@ -37,3 +38,4 @@ pub use parameter_sets::{BadParameterSets, ParameterDigest, ParameterSets};
 pub use pool::DecoderPool;
 pub use process::ProcessError;
 pub use rate::{OutOfReach, RateControl, Verdict};
+pub use steered::Steered;

@@ -3,7 +3,7 @@
 
 use autotiler_core::TargetBits;
 use autotiler_hevc::{
-    AccessUnit, Encoder, EncoderOptions, FrameFormat, OutOfReach, PixelFormat, RateControl, Verdict,
+    Coding, EncodeError, Encoder, EncoderOptions, FrameFormat, OutOfReach, PixelFormat, RateControl, Steered,
 };
 
 #[path = "common/plane.rs"]
@@ -14,7 +14,7 @@ struct Stream {
     encoder: Encoder,
     rate: RateControl,
     frame: u32,
-    encodes: u32,
+    encodes: usize,
 }
 
 impl Stream {
@@ -26,22 +26,16 @@ impl Stream {
         Ok(Self { encoder, rate, frame: 0, encodes: 0 })
     }
 
-    fn next(&mut self) -> AccessUnit {
+    fn next(&mut self) -> Steered {
         let plane = plane(self.encoder.format(), self.frame);
         self.frame += 1;
-        let mut gain = self.rate.next_gain();
-        loop {
-            self.encodes += 1;
-            let unit = self.encoder.encode(&plane, gain).unwrap();
-            match self.rate.observe(gain, unit.bits()) {
-                Verdict::Send => return unit,
-                Verdict::Again(other) => gain = other,
-            }
-        }
+        let steered = self.encoder.encode_steered(&plane, &mut self.rate).unwrap();
+        self.encodes += steered.encodes;
+        steered
     }
 
     fn bits(&mut self, frames: usize) -> Vec<u32> {
-        (0..frames).map(|_| self.next().bits()).collect()
+        (0..frames).map(|_| self.next().unit.bits()).collect()
     }
 }
 
@@ -80,4 +74,19 @@ fn a_target_above_what_the_plane_carries_is_refused_with_the_range() {
     assert_eq!(*refusal.reachable_bits.start(), stream.encoder.floor_bits());
     assert!((f64::from(*refusal.reachable_bits.end()) / mean(&bits) - 1.0).abs() < 0.05);
     assert!(Stream::start(80, 160, 100, None).is_err());
+}
+
+#[test]
+fn a_plane_that_cannot_be_coded_is_forgotten_by_the_control() {
+    let format = FrameFormat::try_new(20, 20, PixelFormat::Gray).unwrap();
+    let mut lossless =
+        Encoder::spawn(format, EncoderOptions { coding: Coding::Lossless, ..EncoderOptions::default() })
+            .unwrap();
+    let mut stream = Stream::start(20, 20, 500, None).unwrap();
+    let before = stream.rate.next_gain();
+    assert!(stream.encoder.encode_steered(&[0; 3], &mut stream.rate).is_err());
+    let error = lossless.encode_steered(&[0; 400], &mut stream.rate).unwrap_err();
+    assert!(matches!(error, EncodeError::GainWithoutLoss(gain) if gain == before), "{error:?}");
+    assert_eq!(stream.rate.next_gain(), before);
+    assert!(stream.next().unit.bits() > 0);
 }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use autotiler_core::{Digest, TargetBits, wire::FrameHeader};
 use autotiler_hevc::{
-    AccessUnit, EncodeError, Encoder, EncoderOptions, FrameFormat, OutOfReach, RateControl, Verdict,
+    AccessUnit, EncodeError, Encoder, EncoderOptions, FrameFormat, OutOfReach, RateControl, Steered,
 };
 use autotiler_transport::{AnswerSubject, FrameQueue, FrameSubject, OutboundFrame};
 
@@ -120,20 +120,12 @@ impl Codec {
         let target = frame.record.assignment.point.bits().ok_or(CodecError::NoTarget)?;
         self.warm(frame.format, target)?;
         let session = self.session.as_mut().expect("the line before made one");
-        let mut gain = session.rate.next_gain();
-        loop {
-            let unit = session.encoder.encode(&frame.plane, gain).inspect_err(|_| session.rate.abandon())?;
-            match session.rate.observe(gain, unit.bits()) {
-                Verdict::Again(other) => gain = other,
-                Verdict::Send => {
-                    (frame.record.bits, frame.record.gain) = (unit.bits(), gain);
-                    session.check_reach(ledger);
-                    // A restarted encoder may have other sets.
-                    self.parameters.keep(session.encoder.parameter_sets());
-                    return Ok(unit);
-                }
-            }
-        }
+        let Steered { unit, gain, .. } = session.encoder.encode_steered(&frame.plane, &mut session.rate)?;
+        (frame.record.bits, frame.record.gain) = (unit.bits(), gain);
+        session.check_reach(ledger);
+        // A restarted encoder may have other sets.
+        self.parameters.keep(session.encoder.parameter_sets());
+        Ok(unit)
     }
 
     fn outbound(&self, frame: &PlaneFrame, unit: &AccessUnit) -> OutboundFrame {
