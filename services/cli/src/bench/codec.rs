@@ -7,7 +7,7 @@ use autotiler_core::{CompressionRatio, LayerIndex, Route, TargetBits};
 use autotiler_graph::{Engine as _, Tensor, tiler::gain_input_beside_qp};
 use autotiler_hevc::{
     Decoder, Encoder, FrameFormat,
-    rate::{OutOfReach, RateControl, Verdict},
+    rate::{OutOfReach, RateControl},
 };
 use autotiler_model::Model;
 use autotiler_onnx::{OnnxEngine, OnnxOptions};
@@ -47,17 +47,14 @@ pub(super) fn path(args: &Args, model: &Model, layers: &[LayerIndex]) -> anyhow:
             let start = Instant::now();
             let plane = squeeze.run(&features)?;
             let plane = plane.first().and_then(Tensor::as_u8).context("the tiler yielded no plane")?;
-            let gain = control.next_gain();
-            let unit = encoder.encode(plane, gain)?;
+            let sent = encoder.encode_steered(plane, &mut control)?;
+            let plane = decoder.decode_scaled(sent.unit.bytes())?;
+            let gain = gain_input_beside_qp([(sent.gain, plane.qp_gain)]);
+            restore.run(&[Tensor::u8(spec.plane(), plane.samples), gain])?;
             // The search of the first frame is a start-up cost and not timed.
-            let settled = matches!(control.observe(gain, unit.bits()), Verdict::Send);
-            if !settled {
-                settle(&mut control, &mut encoder, plane)?;
+            if sent.encodes > 1 {
                 continue;
             }
-            let plane = decoder.decode_scaled(unit.bytes())?;
-            let gain = gain_input_beside_qp([(gain, plane.qp_gain)]);
-            restore.run(&[Tensor::u8(spec.plane(), plane.samples), gain])?;
             times.push(start.elapsed().as_secs_f64() * 1e3);
         }
         let what = format!("codec path at {}, {} tiler, one core", spec.feature, tiler.kind);
@@ -140,22 +137,10 @@ fn steer(
     };
     let mut bits = Vec::new();
     for plane in planes.frames.iter().cycle().take(RATE_FRAMES) {
-        bits.push(settle(&mut control, &mut encoder, plane)?);
+        bits.push(encoder.encode_steered(plane, &mut control)?.unit.bits());
         if let Some(refusal) = control.out_of_reach() {
             return Ok(Err(refusal));
         }
     }
     Ok(Ok(bits))
-}
-
-/// Codes one plane as often as the control asks; the bits of what is sent.
-fn settle(control: &mut RateControl, encoder: &mut Encoder, plane: &[u8]) -> anyhow::Result<u32> {
-    let mut gain = control.next_gain();
-    loop {
-        let bits = encoder.encode(plane, gain)?.bits();
-        match control.observe(gain, bits) {
-            Verdict::Send => return Ok(bits),
-            Verdict::Again(other) => gain = other,
-        }
-    }
 }
