@@ -5,6 +5,7 @@ pub mod directory;
 pub mod files;
 pub mod manifest;
 pub mod plan;
+pub mod restorer;
 pub mod weights;
 
 pub use directory::{Model, ModelError};
