@@ -4,15 +4,20 @@
 //! for minimum and maximum is needed (paper, section 3.1). The decoder reverses it on the server. Both are
 //! ordinary graphs and are fused into head and tail with [`crate::GraphBuilder::append`].
 
+pub mod autoencoder;
+pub mod chain;
 pub mod klt;
 pub mod lite;
 pub mod omni;
+pub mod paper;
 pub mod plain;
 mod spec;
 
+pub use autoencoder::Autoencoder;
 pub use klt::{Klt, KltFit};
 pub use lite::{Lite, LiteShape};
 pub use omni::{Omni, Restorer};
+pub use paper::{Grade, Paper, PaperError, PaperForm, PaperPlan, PaperPoint};
 pub use plain::{Plain, PlainFit};
 pub use spec::{Grid, TilerSpec};
 

@@ -207,16 +207,15 @@ impl Model {
         Ok(model)
     }
 
-    /// Dimensions of the tiler for a partition point and ratio of this network, whose maps lie side by side.
+    /// Dimensions of a tiler whose maps lie side by side, as [`tiler_spec_of`](Self::tiler_spec_of) for `klt`.
     ///
     /// # Errors
     /// [`ModelError::NoPoint`] or [`ModelError::Tiler`].
     pub fn tiler_spec(&self, layer: LayerIndex, cr: CompressionRatio) -> Result<TilerSpec, ModelError> {
-        let feature = self.feature(layer)?;
-        TilerSpec::new(layer, feature, cr).map_err(|source| ModelError::Tiler { layer, cr, source })
+        self.tiler_spec_of(TilerKind::Klt, layer, cr)
     }
 
-    /// The same for a kind of tiler: some have one map as their plane.
+    /// Dimensions of the tiler of a kind for a partition point and ratio of this network.
     ///
     /// # Errors
     /// [`ModelError::NoPoint`] or [`ModelError::Tiler`].
@@ -226,11 +225,8 @@ impl Model {
         layer: LayerIndex,
         cr: CompressionRatio,
     ) -> Result<TilerSpec, ModelError> {
-        if !kind.is_single_plane() {
-            return self.tiler_spec(layer, cr);
-        }
         let feature = self.feature(layer)?;
-        TilerSpec::single_plane(layer, feature, cr).map_err(|source| ModelError::Tiler { layer, cr, source })
+        kind.spec(layer, feature, cr).map_err(|source| ModelError::Tiler { layer, cr, source })
     }
 
     /// Shape of the feature map at a partition point.

@@ -1,6 +1,7 @@
 //! `manifest.yaml`: what a model directory holds.
 
-use autotiler_core::{CompressionRatio, Digest, LayerIndex};
+use autotiler_core::{CompressionRatio, Digest, LayerIndex, Shape};
+use autotiler_graph::tiler::{TilerError, TilerSpec};
 use serde::{Deserialize, Serialize};
 
 use crate::weights::Precision;
@@ -72,10 +73,21 @@ impl TilerKind {
         }
     }
 
-    /// Whether its plane is one map, so that its ratios and dimensions are those of
-    /// [`autotiler_graph::tiler::TilerSpec::single_plane`].
-    pub fn is_single_plane(self) -> bool {
-        matches!(self, Self::Paper | Self::PaperSolo)
+    /// Dimensions of a tiler of this kind.
+    ///
+    /// # Errors
+    /// [`TilerError::Ratio`], which names the ratios that the kind can have at this feature map.
+    pub fn spec(
+        self,
+        layer: LayerIndex,
+        feature: Shape,
+        cr: CompressionRatio,
+    ) -> Result<TilerSpec, TilerError> {
+        match self {
+            Self::Plain | Self::Klt | Self::Lite | Self::Omni => TilerSpec::new(layer, feature, cr),
+            Self::Paper | Self::PaperSolo => TilerSpec::single_plane(layer, feature, cr),
+            Self::Ae => TilerSpec::tiled(layer, feature, cr),
+        }
     }
 
     /// Which kind is used first when several fit: the lowest.

@@ -3,7 +3,7 @@
 use autotiler_core::{Digest, LayerIndex};
 use autotiler_graph::{
     Graph, GraphBuilder, GraphError, Weight,
-    tiler::{AutoTiler, GAIN_SHAPE, Klt, Lite, Omni, Plain, TilerSpec},
+    tiler::{AutoTiler, Autoencoder, GAIN_SHAPE, Klt, Lite, Omni, Paper, Plain, TilerSpec},
 };
 
 use crate::manifest::TilerKind;
@@ -24,6 +24,8 @@ enum Member {
     Klt(Klt),
     Lite(Lite),
     Omni(Omni),
+    Paper(Paper),
+    Ae(Autoencoder),
 }
 
 impl StoredTiler {
@@ -42,9 +44,8 @@ impl StoredTiler {
             TilerKind::Klt => Member::Klt(Klt::from_weights(spec, &weights)),
             TilerKind::Lite => Member::Lite(Lite::from_weights(spec, weights)),
             TilerKind::Omni => Member::Omni(Omni::from_weights(spec, weights)),
-            TilerKind::Paper | TilerKind::PaperSolo | TilerKind::Ae => {
-                return Err(GraphError::NeedsShape { op: kind.to_string() });
-            }
+            TilerKind::Paper | TilerKind::PaperSolo => Member::Paper(Paper::from_weights(spec, weights)),
+            TilerKind::Ae => Member::Ae(Autoencoder::from_weights(spec, weights)),
         };
         let tiler = Self { kind, digest, member };
         // Wrong weights show here, not on the first frame.
@@ -60,6 +61,8 @@ impl StoredTiler {
             Member::Klt(tiler) => tiler,
             Member::Lite(tiler) => tiler,
             Member::Omni(tiler) => tiler,
+            Member::Paper(tiler) => tiler,
+            Member::Ae(tiler) => tiler,
         }
     }
 

@@ -75,6 +75,22 @@ impl TilerSpec {
         Ok(Self { layer, cr, feature, block, maps: side * side, grid: Grid { cols: side, rows: side } })
     }
 
+    /// The dimensions of a tiler that leaves space alone: `C / cr` maps side by side.
+    ///
+    /// # Errors
+    /// [`TilerError::Ratio`] for a ratio that does not divide the channels.
+    pub fn tiled(layer: LayerIndex, feature: Shape, cr: CompressionRatio) -> Result<Self, TilerError> {
+        let ratio = usize::from(cr.get());
+        let divides = |ratio: usize| feature.c > 0 && feature.c.is_multiple_of(ratio);
+        if !divides(ratio) {
+            let possible = (1..=u16::MAX).take_while(|&r| usize::from(r) <= feature.c);
+            let possible = possible.filter(|&r| divides(r.into())).collect();
+            return Err(TilerError::Ratio { cr: cr.get(), feature, possible });
+        }
+        let maps = feature.c / ratio;
+        Ok(Self { layer, cr, feature, block: 1, maps, grid: choose_grid(maps, feature.h, feature.w) })
+    }
+
     /// Shape of the maps that lie in the plane.
     pub fn maps_shape(&self) -> Shape {
         Shape::new(self.maps, self.feature.h.div_ceil(self.block), self.feature.w.div_ceil(self.block))
