@@ -3,6 +3,8 @@
 //! It starts as the KLT exactly: the encoder's branch starts small, the decoder's ends in zeros. The
 //! decoder also sees how coarse the plane is, so one set of weights serves the whole range of gains.
 
+use std::sync::Arc;
+
 use autotiler_core::Shape;
 
 use super::{
@@ -18,6 +20,11 @@ use crate::{
 /// Plane units are divided by this before the decoder's branch, which works on values around 1.
 const PLANE_UNIT: f32 = 32.0;
 
+/// Maps are masked in this many groups, by the order of their eigenvalues.
+const GATES: usize = 2;
+/// The masks start at the sigmoid of this, so near 1 that the plane hardly changes where they close.
+const GATE_BIAS: f32 = 4.0;
+
 /// Widths of the branches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LiteShape {
@@ -27,12 +34,15 @@ pub struct LiteShape {
     pub decoder_width: usize,
     /// Residual blocks in the decoder's branch.
     pub decoder_blocks: usize,
+    /// Whether the encoder masks the plane's maps where the detector has no use for them: two learned masks,
+    /// one for the strong half of the maps and one for the weak half.
+    pub gate: bool,
 }
 
 impl Default for LiteShape {
-    /// What the field notes found to be enough: 32 maps, 3 blocks.
+    /// What was measured to be enough: 32 maps, 3 blocks.
     fn default() -> Self {
-        Self { encoder_width: 32, decoder_width: 32, decoder_blocks: 3 }
+        Self { encoder_width: 32, decoder_width: 32, decoder_blocks: 3, gate: false }
     }
 }
 
@@ -59,13 +69,18 @@ impl Lite {
     ) -> Result<Self, TilerError> {
         let spec = klt.spec;
         let mut weights = klt.weights();
+        if shape.gate {
+            // What the masks take at their start.
+            weights.iter_mut().filter(|w| w.name.starts_with("tiler.linear.")).for_each(open_gate);
+        }
         for (name, dims, gain) in branch_weights(&spec, &shape) {
             let fan_in: usize = dims.iter().skip(1).product();
             let len = dims.iter().product::<usize>();
             let sigma = gain * (2.0 / fan_in.max(1) as f32).sqrt();
             let values = (0..len).map(|_| if sigma == 0.0 { 0.0 } else { sigma * random() }).collect();
             weights.push(weight(&format!("{name}.weight"), &dims, values));
-            weights.push(weight(&format!("{name}.bias"), &dims[..1], vec![0.0; dims[0]]));
+            let bias = if name == "tiler.gate" { GATE_BIAS } else { 0.0 };
+            weights.push(weight(&format!("{name}.bias"), &dims[..1], vec![bias; dims[0]]));
         }
         Ok(Self { spec, shape, weights })
     }
@@ -80,6 +95,7 @@ impl Lite {
             encoder_width: first_dim("tiler.mix.weight"),
             decoder_width: first_dim("untiler.in.weight"),
             decoder_blocks: (0..).take_while(has_block).count(),
+            gate: weights.iter().any(|w| w.name == "tiler.gate.weight"),
         };
         Self { spec, shape, weights }
     }
@@ -94,12 +110,45 @@ fn branch_weights(spec: &TilerSpec, shape: &LiteShape) -> Vec<(String, Vec<usize
         ("tiler.out".to_owned(), vec![spec.maps, e, 1, 1], 0.02),
         ("untiler.in".to_owned(), vec![d, spec.maps + 1, 5, 5], 1.0),
     ];
+    if shape.gate {
+        // Closed gates stay closed unless something tells them where: no weight starts at 0.
+        all.push(("tiler.gate".to_owned(), vec![gates(spec), e, 1, 1], 0.1));
+    }
     for block in 0..shape.decoder_blocks {
         all.push((format!("untiler.{block}.a"), vec![d, d, 3, 3], 1.0));
         all.push((format!("untiler.{block}.b"), vec![d, d, 3, 3], 0.3));
     }
     all.push(("untiler.out".to_owned(), vec![spec.folded(), d, 3, 3], 0.0));
     all
+}
+
+/// Masks: fewer than [`GATES`] where there are fewer maps.
+fn gates(spec: &TilerSpec) -> usize {
+    GATES.min(spec.maps)
+}
+
+/// Makes up for masks at their start.
+fn open_gate(weight: &mut Weight) {
+    let opening = 1.0 + (-GATE_BIAS).exp();
+    weight.values = Arc::new(weight.values.iter().map(|value| value * opening).collect());
+}
+
+/// Each group of maps times its mask.
+fn masked(
+    builder: &mut GraphBuilder,
+    spec: &TilerSpec,
+    maps: NodeId,
+    masks: NodeId,
+) -> Result<NodeId, GraphError> {
+    let groups = gates(spec);
+    let mut parts = Vec::with_capacity(groups);
+    for group in 0..groups {
+        let (start, end) = (group * spec.maps / groups, (group + 1) * spec.maps / groups);
+        let part = builder.push(Op::Slice { start, len: end - start }, &[maps])?;
+        let mask = builder.push(Op::Slice { start: group, len: 1 }, &[masks])?;
+        parts.push(builder.push(Op::Mul, &[part, mask])?);
+    }
+    builder.push(Op::Concat, &parts)
 }
 
 /// A convolution whose padding keeps the size, with its named weights.
@@ -141,7 +190,7 @@ impl AutoTiler for Lite {
         self.weights.clone()
     }
 
-    /// Linear path plus a branch of 1x1, depth-wise 5x5 and 1x1.
+    /// Linear path plus a branch of 1x1, depth-wise 5x5 and 1x1, which may also make the masks.
     fn encoder(&self) -> Result<Graph, GraphError> {
         let (spec, source, e) = (&self.spec, self.weights.as_slice(), self.shape.encoder_width);
         let mut builder = GraphBuilder::new();
@@ -156,7 +205,12 @@ impl AutoTiler for Lite {
         let branch = conv(b, source, "tiler.out", (e, spec.maps, 1, 1), looked)?;
         // The branch works on values around 1, the plane in bytes.
         let branch = scale(b, "tiler.unit", vec![PLANE_UNIT; spec.maps], branch)?;
-        let maps = b.push(Op::Add, &[linear, branch])?;
+        let mut maps = b.push(Op::Add, &[linear, branch])?;
+        if self.shape.gate {
+            let masks = conv(b, source, "tiler.gate", (e, gates(spec), 1, 1), looked)?;
+            let masks = b.push(Op::Activate(Activation::Logistic), &[masks])?;
+            maps = masked(b, spec, maps, masks)?;
+        }
         let plane = to_plane(b, spec, maps)?;
         Ok(builder.finish(&[plane]))
     }

@@ -3,12 +3,15 @@
 
 mod autotiler_train {
     pub(crate) mod detector;
-    pub(crate) mod pictures;
+    pub(crate) mod device;
+    pub(crate) mod display;
+    pub(crate) mod environment;
     pub(crate) mod tiler;
+    pub(crate) mod tilers;
 }
 
 use anyhow::Result;
-use autotiler_train::{detector, tiler};
+use autotiler_train::{detector, environment, tiler, tilers};
 use clap::{Parser, Subcommand};
 
 /// Train the networks of Auto-Tiler.
@@ -26,11 +29,15 @@ struct Args {
 enum What {
     Detector(detector::Args),
     Tiler(tiler::Args),
+    Tilers(tilers::Args),
 }
 
 fn main() -> Result<()> {
-    match Args::parse().what {
+    let args = Args::parse();
+    environment::set();
+    match args.what {
         What::Detector(args) => detector::run(&args),
         What::Tiler(args) => tiler::run(&args),
+        What::Tilers(args) => tilers::run(&args),
     }
 }

@@ -1,31 +1,33 @@
 //! `autotiler-train tiler`.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::AtomicBool,
+};
 
 use anyhow::{Context, Result, ensure};
 use autotiler_core::{CompressionRatio, Gain, LayerIndex};
-use autotiler_graph::{partition, tiler::LiteShape};
+use autotiler_graph::tiler::LiteShape;
 use autotiler_hevc::{EncoderOptions, Preset};
 use autotiler_model::{Model, Precision, TilerKind};
 use autotiler_scene::Picture;
 use autotiler_torch::{
     set_threads,
-    train::tiler::{
-        self, Course, Progress, Recipe,
-        distillation::HeadFields,
-        lesson::{Fixed, Lessons, Teacher},
-        picture_batch, start,
+    train::{
+        recipe::VALIDATION_GAINS,
+        tiler::{
+            self, Course, Progress, Recipe,
+            lesson::{Lessons, Teacher},
+            picture_batch, start,
+        },
+        tilers::Pictures,
     },
 };
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::pictures::Pictures;
-
 /// Pictures that the detector looks at together.
 const LOOK_AT: usize = 8;
-/// Gains that a tiler is validated at, in the steps of the frame header (24 halve the plane).
-const VALIDATION_GAINS: [Gain; 4] = [Gain(28), Gain(40), Gain(52), Gain(64)];
 
 /// Train the tiler of one partition point and compression ratio.
 ///
@@ -89,6 +91,9 @@ pub(crate) struct Args {
     /// Residual blocks in the decoder's branch.
     #[arg(long, default_value_t = 3)]
     decoder_blocks: usize,
+    /// Learn two masks over the plane's maps.
+    #[arg(long)]
+    gate: bool,
     /// How the weights are stored.
     #[arg(long, value_enum, default_value_t = PrecisionArg::F32)]
     precision: PrecisionArg,
@@ -135,7 +140,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut model = Model::load(&args.model).context("loading the model")?;
     let layer = LayerIndex(args.layer);
     let spec = model.tiler_spec(layer, args.cr)?;
-    let teacher = teacher(&model, layer)?;
+    let teacher = Teacher::try_new(&model.network, layer, tch::Device::Cpu)?;
 
     let training = lessons(args, &model, &teacher, "train", true)?;
     let transform =
@@ -153,6 +158,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let shape = LiteShape {
         decoder_width: args.decoder_width,
         decoder_blocks: args.decoder_blocks,
+        gate: args.gate,
         ..LiteShape::default()
     };
     let lite = tiler::train(
@@ -165,6 +171,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             validation: &validation,
             codec: encoder_options(args),
             checkpoint: &checkpoint,
+            origin: &model.manifest.digest.to_string(),
+            stop: &AtomicBool::new(false),
             report: &mut |progress| show(&bar, args.json, progress),
         },
     )
@@ -200,26 +208,24 @@ fn default_checkpoint(model: &Path, args: &Args) -> PathBuf {
     model.with_file_name(format!("{name}-layer{}-cr{}.checkpoint", args.layer, args.cr))
 }
 
-fn teacher(model: &Model, layer: LayerIndex) -> Result<Teacher> {
-    let (head, tail) = partition::split(&model.network, layer)?;
-    let fields = model.network.heads.iter();
-    let fields = fields.map(|head| HeadFields { anchors: head.mask.len(), classes: head.classes });
-    Ok(Teacher { head: Fixed::try_new(&head)?, tail: Fixed::try_new(&tail)?, fields: fields.collect() })
-}
-
 /// What the detector says to all pictures of a set.
 fn lessons(args: &Args, model: &Model, teacher: &Teacher, set: &str, mirrored: bool) -> Result<Lessons> {
-    let pictures = Pictures::open(&args.data, set, &model.manifest.classes)?;
+    let pictures = Pictures::open(&args.data, set, &model.manifest.classes)
+        .with_context(|| format!("opening the set {set}"))?;
     let count = args.limit.map_or(pictures.len(), |limit| limit.min(pictures.len()));
     let bar = bar(args.json, count as u64, &format!("pictures of {set}"));
     let mut lessons = Lessons::default();
     let mut waiting: Vec<Picture> = Vec::new();
     for index in 0..count {
-        if let Some(picture) = pictures.load(index) {
-            if mirrored {
-                waiting.push(picture.flipped());
+        match pictures.load(index) {
+            Some(Ok(picture)) => {
+                if mirrored {
+                    waiting.push(picture.flipped());
+                }
+                waiting.push(picture);
             }
-            waiting.push(picture);
+            Some(Err(error)) => eprintln!("skipped: {:#}", anyhow::Error::from(error)),
+            None => {}
         }
         if waiting.len() >= LOOK_AT || index + 1 == count && !waiting.is_empty() {
             lessons.add(teacher, &picture_batch(&waiting, model.network.input)?)?;

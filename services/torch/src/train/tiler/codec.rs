@@ -1,14 +1,26 @@
 //! The real codec inside a training step: planes go through HEVC, gradients pass it unchanged.
+//!
+//! What comes back depends on nothing but plane and gain: not on earlier gains (an [`Encoder`] alone would
+//! choose its QP by them), so a resumed run sees what an unbroken one would.
+
+use std::{collections::BTreeMap, thread};
 
 use autotiler_core::{Gain, Shape};
 use autotiler_hevc::{
     BadFormat, DecodeError, Decoder, DecoderOptions, EncodeError, Encoder, EncoderOptions, FrameFormat,
     PixelFormat,
 };
-use tch::{Kind, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 /// Middle of the sample range, about which planes are scaled.
 const MIDDLE: f64 = 128.0;
+/// Gains of this many steps share an encoder, whose QP is [`STEP_QP`] higher for each; as in the encoder itself.
+const STEP_GAINS: u8 = 12;
+const STEP_QP: u8 = 3;
+/// Steps that the encoder's own first child takes as QP: with them it needs no second child.
+const FIRST_CHILD: u8 = 4;
+/// Sessions that work side by side.
+const SIDE_BY_SIDE: usize = 2;
 
 /// Why planes did not come back.
 #[derive(Debug, thiserror::Error)]
@@ -25,13 +37,15 @@ pub enum CodecError {
     /// libtorch refused.
     #[error("moving planes")]
     Torch(#[from] TchError),
+    /// A thread died.
+    #[error("a thread of the codec ended")]
+    Thread,
 }
 
-/// An encoder and its decoder.
+/// Encoders and decoders for planes of one shape.
 #[derive(Debug)]
 pub struct CodecLoop {
-    encoder: Encoder,
-    decoder: Decoder,
+    sessions: Vec<CodecSession>,
     shape: Shape,
 }
 
@@ -52,10 +66,8 @@ impl CodecLoop {
     pub fn spawn(shape: Shape, options: EncoderOptions) -> Result<Self, CodecError> {
         let side = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let format = FrameFormat::try_new(side(shape.w), side(shape.h), PixelFormat::Gray)?;
-        let decoding = DecoderOptions { ffmpeg: options.ffmpeg.clone(), ..DecoderOptions::default() };
-        let encoder = Encoder::spawn(format, options)?;
-        let decoder = Decoder::spawn(format, encoder.parameter_sets().clone(), decoding)?;
-        Ok(Self { encoder, decoder, shape })
+        let sessions = (0..SIDE_BY_SIDE).map(|_| CodecSession::spawn(format, options.clone()));
+        Ok(Self { sessions: sessions.collect::<Result<_, _>>()?, shape })
     }
 
     /// Sends `planes` (`[n, 1, h, w]`, whole numbers 0 to 255 as floats), each with its gain, through HEVC.
@@ -64,26 +76,92 @@ impl CodecLoop {
     /// # Errors
     /// [`CodecError`].
     pub fn round_trip(&mut self, planes: &Tensor, gains: &[Gain]) -> Result<Decoded, CodecError> {
-        let bytes = planes.f_detach()?.f_to_kind(Kind::Uint8)?.f_contiguous()?;
+        let bytes = planes.f_detach()?.f_to_device(Device::Cpu)?.f_to_kind(Kind::Uint8)?.f_contiguous()?;
         let mut values = vec![0u8; bytes.numel()];
         let len = values.len();
         bytes.f_copy_data(&mut values, len)?;
-        let (mut back, mut bits) = (Vec::<f32>::with_capacity(len), Vec::with_capacity(gains.len()));
-        for (plane, gain) in values.chunks_exact(self.shape.len().max(1)).zip(gains) {
-            let unit = self.encoder.encode(plane, *gain)?;
-            bits.push(unit.bits());
-            let decoded = self.decoder.decode_scaled(unit.bytes())?;
-            // The part of the gain that was taken as QP is put back, so that every plane holds the whole.
-            let factor = decoded.qp_gain.factor();
-            let middle = MIDDLE as f32;
-            back.extend(decoded.samples.iter().map(|&p| (f32::from(p) - middle) * factor + middle));
-        }
+        let work: Vec<(&[u8], Gain)> =
+            values.chunks_exact(self.shape.len().max(1)).zip(gains.iter().copied()).collect();
+        let answers = share(&mut self.sessions, &work)?;
+        let bits = answers.iter().map(|answer| answer.1).collect();
+        let back: Vec<f32> = answers.into_iter().flat_map(|answer| answer.0).collect();
+
         let (h, w) = (self.shape.h as i64, self.shape.w as i64);
-        let back = Tensor::f_from_slice(&back)?.f_reshape([-1, 1, h, w])?.f_to_kind(planes.kind())?;
+        let back = Tensor::f_from_slice(&back)?.f_reshape([-1, 1, h, w])?;
+        let back = back.f_to_device(planes.device())?.f_to_kind(planes.kind())?;
         let factors: Vec<f32> = gains.iter().map(|gain| gain.factor()).collect();
-        let factors = Tensor::f_from_slice(&factors)?.f_reshape([-1, 1, 1, 1])?;
+        let factors = Tensor::f_from_slice(&factors)?.f_reshape([-1, 1, 1, 1])?.f_to_device(planes.device())?;
         let scaled = planes.f_sub_scalar(MIDDLE)?.f_mul(&factors)?.f_add_scalar(MIDDLE)?;
         let planes = scaled.f_add(&back.f_sub(&scaled.f_detach()?)?)?;
         Ok(Decoded { planes, bits })
     }
+}
+
+/// Samples with the gain in them, and bits.
+type Answer = (Vec<f32>, u32);
+
+/// Gives each session every n-th plane; answers come in the order of the work.
+fn share(sessions: &mut [CodecSession], work: &[(&[u8], Gain)]) -> Result<Vec<Answer>, CodecError> {
+    let stride = sessions.len().max(1);
+    let lanes = thread::scope(|scope| {
+        let lanes = sessions.iter_mut().enumerate().map(|(first, session)| {
+            scope.spawn(move || {
+                let own = work.iter().skip(first).step_by(stride);
+                own.map(|&(plane, gain)| session.exchange(plane, gain)).collect::<Result<Vec<_>, _>>()
+            })
+        });
+        let lanes: Vec<_> = lanes.collect();
+        let joined = lanes.into_iter().map(|lane| lane.join().map_err(|_| CodecError::Thread)?);
+        joined.collect::<Result<Vec<_>, CodecError>>()
+    })?;
+    let mut lanes: Vec<_> = lanes.into_iter().map(Vec::into_iter).collect();
+    let in_order = (0..work.len()).map(|index| lanes.get_mut(index % stride).and_then(Iterator::next));
+    in_order.collect::<Option<_>>().ok_or(CodecError::Thread)
+}
+
+/// One decoder, and an encoder for each range of gains that came up.
+#[derive(Debug)]
+struct CodecSession {
+    format: FrameFormat,
+    options: EncoderOptions,
+    encoders: BTreeMap<u8, Encoder>,
+    decoder: Decoder,
+}
+
+impl CodecSession {
+    fn spawn(format: FrameFormat, options: EncoderOptions) -> Result<Self, CodecError> {
+        let encoder = Encoder::spawn(format, options_of(&options, FIRST_CHILD).0)?;
+        let decoding = DecoderOptions { ffmpeg: options.ffmpeg.clone(), ..DecoderOptions::default() };
+        let decoder = Decoder::spawn(format, encoder.parameter_sets().clone(), decoding)?;
+        Ok(Self { format, options, encoders: BTreeMap::from([(FIRST_CHILD, encoder)]), decoder })
+    }
+
+    fn exchange(&mut self, plane: &[u8], gain: Gain) -> Result<Answer, CodecError> {
+        let highest = (51 - self.options.base_qp.min(51)) / STEP_QP;
+        let step = (gain.0 / STEP_GAINS).min(highest);
+        let (options, taken) = options_of(&self.options, step);
+        let encoder = match self.encoders.entry(step) {
+            std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
+            std::collections::btree_map::Entry::Vacant(entry) => {
+                entry.insert(Encoder::spawn(self.format, options)?)
+            }
+        };
+        // The options hold the QP of `step`, less what the gain given here takes as QP.
+        let own = Gain(gain.0 - step * STEP_GAINS + taken * STEP_GAINS);
+        let unit = encoder.encode(plane, own)?;
+        let decoded = self.decoder.decode_scaled(unit.bytes())?;
+        // The part of the gain that was taken as QP is put back, so that every plane holds the whole.
+        let factor = decoded.qp_gain.factor() * Gain(step * STEP_GAINS).factor()
+            / Gain(taken * STEP_GAINS).factor();
+        let middle = MIDDLE as f32;
+        let whole = decoded.samples.iter().map(|&p| (f32::from(p) - middle) * factor + middle);
+        Ok((whole.collect(), unit.bits()))
+    }
+}
+
+/// Options whose first child codes at the QP of `step`, and the steps that it counts as its own.
+fn options_of(options: &EncoderOptions, step: u8) -> (EncoderOptions, u8) {
+    let qp = options.base_qp + step * STEP_QP;
+    let taken = FIRST_CHILD.min(qp / STEP_QP);
+    (EncoderOptions { base_qp: qp - taken * STEP_QP, ..options.clone() }, taken)
 }

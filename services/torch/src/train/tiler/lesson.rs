@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
-use autotiler_core::Shape;
-use autotiler_graph::Graph;
+use autotiler_core::{LayerIndex, Shape};
+use autotiler_graph::{
+    Graph,
+    darknet::Network,
+    partition::{self, PartitionError},
+};
 use autotiler_scene::Picture;
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -18,17 +22,31 @@ use crate::{
 pub struct Fixed {
     executor: Executor,
     weights: Vec<Tensor>,
+    device: Device,
 }
 
 impl Fixed {
-    /// Makes `graph` ready.
+    /// Makes `graph` ready on the CPU.
     ///
     /// # Errors
     /// [`ExecutorError`] or libtorch's.
     pub fn try_new(graph: &Graph) -> Result<Self, LessonError> {
-        let weights = graph.weights.iter().map(|w| load_weight(w, Device::Cpu, Kind::Float));
+        Self::on(graph, Device::Cpu)
+    }
+
+    /// Makes `graph` ready on `device`.
+    ///
+    /// # Errors
+    /// [`ExecutorError`] or libtorch's.
+    pub fn on(graph: &Graph, device: Device) -> Result<Self, LessonError> {
+        let weights = graph.weights.iter().map(|w| load_weight(w, device, Kind::Float));
         let weights = weights.collect::<Result<_, _>>()?;
-        Ok(Self { executor: Executor::try_new(Arc::new(graph.clone()))?, weights })
+        Ok(Self { executor: Executor::try_new(Arc::new(graph.clone()))?, weights, device })
+    }
+
+    /// Where it runs.
+    pub fn device(&self) -> Device {
+        self.device
     }
 
     /// Runs one batch.
@@ -49,6 +67,9 @@ pub enum LessonError {
     /// libtorch refused.
     #[error("keeping feature maps")]
     Torch(#[from] TchError),
+    /// The network cannot be cut there.
+    #[error("cutting the detector")]
+    Partition(#[from] PartitionError),
 }
 
 /// One picture's feature map and raw heads, as 16-bit floats.
@@ -84,7 +105,44 @@ pub struct Teacher {
     pub fields: Vec<HeadFields>,
 }
 
+impl Teacher {
+    /// `network`, cut after `layer`, on `device`.
+    ///
+    /// # Errors
+    /// [`LessonError`].
+    pub fn try_new(network: &Network, layer: LayerIndex, device: Device) -> Result<Self, LessonError> {
+        let (head, tail) = partition::split(network, layer)?;
+        let fields = network.heads.iter();
+        let fields = fields.map(|head| HeadFields { anchors: head.mask.len(), classes: head.classes });
+        Ok(Self { head: Fixed::on(&head, device)?, tail: Fixed::on(&tail, device)?, fields: fields.collect() })
+    }
+}
+
+impl LessonBatch {
+    /// The same on `device`.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn to_device(&self, device: Device) -> Result<Self, TchError> {
+        let heads = self.heads.iter().map(|head| head.f_to_device(device)).collect::<Result<_, _>>()?;
+        Ok(Self { feature: self.feature.f_to_device(device)?, heads })
+    }
+}
+
 impl Lessons {
+    /// Remembers feature maps (`[n, c, h, w]`) with their raw heads (each `[n, ..]`, of which several lessons
+    /// may share one storage): both already rounded to 16 bits, on the CPU.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn push(&mut self, feature: &Tensor, heads: &[Tensor]) -> Result<(), TchError> {
+        for picture in 0..feature.size().first().copied().unwrap_or(0) {
+            let heads = heads.iter().map(|head| head.f_narrow(0, picture, 1)).collect::<Result<_, _>>()?;
+            self.pages.push(Page { feature: feature.f_narrow(0, picture, 1)?, heads });
+        }
+        Ok(())
+    }
+
     /// Pictures remembered.
     pub fn len(&self) -> usize {
         self.pages.len()
@@ -101,19 +159,15 @@ impl Lessons {
     /// [`LessonError`].
     pub fn add(&mut self, teacher: &Teacher, pictures: &Tensor) -> Result<(), LessonError> {
         let _no_grad = tch::no_grad_guard();
-        let features = teacher.head.run(&channels_last(pictures)?)?;
+        let pictures = pictures.f_to_device(teacher.head.device())?;
+        let features = teacher.head.run(&channels_last(&pictures)?)?;
         let Some(feature) = features.first() else { return Ok(()) };
         // Heads of the stored feature map, so that rounding it is no error that the tiler could undo.
         let feature = feature.f_to_kind(Kind::Half)?;
         let heads = teacher.tail.run(&channels_last(&feature.f_to_kind(Kind::Float)?)?)?;
-        let heads = heads.iter().map(|head| head.f_to_kind(Kind::Half)?.f_contiguous());
-        let heads = heads.collect::<Result<Vec<_>, TchError>>()?;
-        for picture in 0..pictures.size().first().copied().unwrap_or(0) {
-            let own = |x: &Tensor| x.f_narrow(0, picture, 1)?.f_detach_copy();
-            let heads = heads.iter().map(own).collect::<Result<_, _>>()?;
-            self.pages.push(Page { feature: own(&feature)?, heads });
-        }
-        Ok(())
+        let stored = |x: &Tensor| x.f_to_kind(Kind::Half)?.f_to_device(Device::Cpu)?.f_contiguous();
+        let heads = heads.iter().map(stored).collect::<Result<Vec<_>, TchError>>()?;
+        Ok(self.push(&stored(&feature)?, &heads)?)
     }
 
     /// The pictures of these numbers; numbers that are too large are left out.

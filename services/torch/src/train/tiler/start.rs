@@ -1,7 +1,7 @@
 //! The transform that learning starts from: the KLT, weighted by where the detector is sensitive.
 
 use autotiler_graph::tiler::{Klt, KltFit, TilerError, TilerSpec};
-use tch::{Kind, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use super::{
     distillation::HeadFields,
@@ -46,7 +46,7 @@ pub fn fit(spec: TilerSpec, teacher: &Teacher, lessons: &Lessons, seed: i64) -> 
     let mut sensitivity = vec![0.0f64; spec.folded() * spec.folded()];
     tch::manual_seed(seed);
     for numbers in numbers.chunks(BATCH) {
-        let batch = lessons.batch(numbers)?;
+        let batch = lessons.batch(numbers)?.to_device(teacher.tail.device())?;
         let values = floats(&batch.feature)?;
         for feature in values.chunks_exact(spec.feature.len().max(1)) {
             fit.add(feature)?;
@@ -56,7 +56,7 @@ pub fn fit(spec: TilerSpec, teacher: &Teacher, lessons: &Lessons, seed: i64) -> 
         let outer = columns.f_matmul(&columns.f_transpose(0, 1)?)?.f_flatten(0, -1)?.f_contiguous()?;
         let mut products = vec![0f64; outer.numel()];
         let len = products.len();
-        outer.f_copy_data(&mut products, len)?;
+        outer.f_to_device(Device::Cpu)?.f_copy_data(&mut products, len)?;
         sensitivity.iter_mut().zip(products).for_each(|(sum, product)| *sum += product);
     }
     Ok(fit.finish(Some(&sensitivity))?)

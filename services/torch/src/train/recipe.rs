@@ -1,0 +1,263 @@
+//! Recipes: YAML files that say all there is to say about how the tilers of a network are trained.
+
+mod defaults;
+mod sections;
+
+pub use defaults::default_points;
+pub use sections::{CodecPreset, LiteRecipe, PictureRecipe, Point, TrainingRecipe};
+
+use std::{fmt, io, path::Path, path::PathBuf, str::FromStr};
+
+use autotiler_core::Gain;
+use autotiler_graph::{darknet::Network, tiler::LiteShape};
+use autotiler_model::Precision;
+use serde::{Deserialize, Serialize};
+
+use super::tiler::Recipe;
+
+/// Version of the format.
+pub const FORMAT: u32 = 1;
+/// Gains that tilers are validated at, in the steps of the frame header (24 halve the plane).
+pub const VALIDATION_GAINS: [Gain; 4] = [Gain(28), Gain(40), Gain(52), Gain(64)];
+
+/// Recipes that come with the program, by the name of their network.
+const BUILT_IN: [(&str, TilerPreset, &str); 6] = [
+    ("street", TilerPreset::Lite, include_str!("../../../../models/recipes/street.lite.yaml")),
+    ("street", TilerPreset::Paper, include_str!("../../../../models/recipes/street.paper.yaml")),
+    ("street", TilerPreset::Omni, include_str!("../../../../models/recipes/street.omni.yaml")),
+    (
+        "mobilenetv2-yolov3-nano-voc",
+        TilerPreset::Lite,
+        include_str!("../../../../models/recipes/mobilenetv2-yolov3-nano-voc.lite.yaml"),
+    ),
+    (
+        "mobilenetv2-yolov3-nano-voc",
+        TilerPreset::Paper,
+        include_str!("../../../../models/recipes/mobilenetv2-yolov3-nano-voc.paper.yaml"),
+    ),
+    (
+        "mobilenetv2-yolov3-nano-voc",
+        TilerPreset::Omni,
+        include_str!("../../../../models/recipes/mobilenetv2-yolov3-nano-voc.omni.yaml"),
+    ),
+];
+
+/// Which family of tilers is trained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TilerPreset {
+    /// What is shipped: from the KLT, for the detection.
+    Lite,
+    /// The paper's variable auto-tiler, reconstructed.
+    Paper,
+    /// One set of weights for any feature map.
+    Omni,
+}
+
+impl fmt::Display for TilerPreset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Lite => "lite",
+            Self::Paper => "paper",
+            Self::Omni => "omni",
+        })
+    }
+}
+
+impl FromStr for TilerPreset {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let all = [Self::Lite, Self::Paper, Self::Omni];
+        let known = all.into_iter().find(|preset| preset.to_string() == text);
+        known.ok_or_else(|| format!("preset {text:?} is not known: lite, paper or omni"))
+    }
+}
+
+/// A recipe.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct RecipeFile {
+    /// Version of the format: 1.
+    pub format: u32,
+    /// Which family it is for.
+    pub preset: TilerPreset,
+    /// `lite`: partition points and ratios; none lets them be chosen from the network.
+    #[serde(default)]
+    pub points: Vec<Point>,
+    /// Pictures.
+    #[serde(default)]
+    pub pictures: PictureRecipe,
+    /// The run.
+    #[serde(default)]
+    pub training: TrainingRecipe,
+    /// Codec in the loop.
+    #[serde(default)]
+    pub codec: CodecPreset,
+    /// How the weights are stored.
+    #[serde(default = "sections::default_precision")]
+    pub precision: Precision,
+    /// Widths of `lite`.
+    #[serde(default)]
+    pub lite: LiteRecipe,
+}
+
+/// Why a recipe cannot be followed.
+#[derive(Debug, thiserror::Error)]
+pub enum RecipeError {
+    /// The file cannot be read.
+    #[error("reading the recipe {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's words.
+        #[source]
+        source: io::Error,
+    },
+    /// No YAML, an unknown or missing key, or a value of the wrong type.
+    #[error("recipe {name}")]
+    Yaml {
+        /// The file, or whose built-in recipe.
+        name: String,
+        /// The parser's words, with line and key.
+        #[source]
+        source: serde_yaml::Error,
+    },
+    /// Another version.
+    #[error("recipe has format {0}; this program reads format {FORMAT}")]
+    Format(u32),
+    /// A recipe for another preset.
+    #[error("the recipe is for preset {found}, asked for is {asked}")]
+    Preset {
+        /// In the file.
+        found: TilerPreset,
+        /// On the command line.
+        asked: TilerPreset,
+    },
+    /// A value out of range.
+    #[error("recipe key {key} is {value}; allowed is {allowed}")]
+    Value {
+        /// The key, with its section.
+        key: &'static str,
+        /// As given.
+        value: String,
+        /// What would do.
+        allowed: &'static str,
+    },
+    /// The same point twice.
+    #[error("recipe key points names layer {0} at compression ratio {1} twice")]
+    Twice(u16, u16),
+    /// Nothing to choose points from.
+    #[error("the network has no partition point that a tiler fits to")]
+    NoPoints,
+}
+
+impl RecipeFile {
+    /// The recipe that is followed where none is named: a file `NAME.PRESET.yaml` in `recipes` beside the
+    /// model, then one that comes with the program for a network of this name, then one for any network. Names are
+    /// compared in lower case.
+    ///
+    /// # Errors
+    /// [`RecipeError`] when the file is there and wrong.
+    pub fn find(model_dir: &Path, name: &str, preset: TilerPreset) -> Result<Self, RecipeError> {
+        let name = name.to_ascii_lowercase();
+        let file = model_dir.with_file_name("recipes").join(format!("{name}.{preset}.yaml"));
+        if file.exists() {
+            return Self::read(&file);
+        }
+        let known = BUILT_IN.iter().find(|(of, which, _)| *of == name.as_str() && *which == preset);
+        match known {
+            Some((_, _, text)) => Self::parse(text, &format!("for {name}")),
+            None => Ok(Self::for_any(preset)),
+        }
+    }
+
+    /// The recipe for networks that have none of their own.
+    pub fn for_any(preset: TilerPreset) -> Self {
+        Self {
+            format: FORMAT,
+            preset,
+            points: Vec::new(),
+            pictures: PictureRecipe::default(),
+            training: TrainingRecipe::default(),
+            codec: CodecPreset::default(),
+            precision: sections::default_precision(),
+            lite: LiteRecipe::default(),
+        }
+    }
+
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// [`RecipeError`], which names the key and what is allowed.
+    pub fn read(path: &Path) -> Result<Self, RecipeError> {
+        let read = |source| RecipeError::Read { path: path.to_owned(), source };
+        let text = std::fs::read_to_string(path).map_err(read)?;
+        Self::parse(&text, &path.display().to_string())
+    }
+
+    /// Reads and checks a text; `name` stands in messages.
+    ///
+    /// # Errors
+    /// [`RecipeError`].
+    pub fn parse(text: &str, name: &str) -> Result<Self, RecipeError> {
+        let yaml = |source| RecipeError::Yaml { name: name.to_owned(), source };
+        let recipe: Self = serde_yaml::from_str(text).map_err(yaml)?;
+        recipe.check()?;
+        Ok(recipe)
+    }
+
+    /// Whether every number is one that can be followed.
+    ///
+    /// # Errors
+    /// [`RecipeError`].
+    pub fn check(&self) -> Result<(), RecipeError> {
+        if self.format != FORMAT {
+            return Err(RecipeError::Format(self.format));
+        }
+        let mut seen = std::collections::BTreeSet::new();
+        if let Some(point) = self.points.iter().find(|point| !seen.insert(**point)) {
+            return Err(RecipeError::Twice(point.layer.0, point.cr.get()));
+        }
+        self.pictures.check()?;
+        self.training.check()?;
+        self.lite.check()
+    }
+
+    /// The points, chosen from the network where the recipe names none.
+    ///
+    /// # Errors
+    /// [`RecipeError::NoPoints`].
+    pub fn points_for(&self, network: &Network) -> Result<Vec<Point>, RecipeError> {
+        let points = if self.points.is_empty() { default_points(network) } else { self.points.clone() };
+        if points.is_empty() { Err(RecipeError::NoPoints) } else { Ok(points) }
+    }
+
+    /// Numbers of a run of `lite`.
+    pub fn run(&self) -> Recipe {
+        let t = &self.training;
+        Recipe {
+            steps: t.steps,
+            batch: t.batch,
+            learning_rate: t.learning_rate,
+            warm_up_steps: t.warm_up,
+            gains: (Gain(t.finest_gain), Gain(t.coarsest_gain)),
+            validation_gains: VALIDATION_GAINS.to_vec(),
+            validate_every: t.validate_every,
+            patience: t.patience,
+            seed: t.seed,
+        }
+    }
+
+    /// Widths of `lite`.
+    pub fn shape(&self) -> LiteShape {
+        LiteShape {
+            encoder_width: self.lite.encoder_width,
+            decoder_width: self.lite.decoder_width,
+            decoder_blocks: self.lite.decoder_blocks,
+            gate: self.lite.gate,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
