@@ -305,9 +305,10 @@ impl Model {
         let found = tiler_digest(&self.manifest.digest, entry.kind, entry.layer, entry.cr, &bytes);
         check_digest(&entry.file, &self.dir, entry.digest, found)?;
         let spec = self.tiler_spec_of(entry.kind, entry.layer, entry.cr)?;
-        let weights = weights::decode(&bytes)
-            .map_err(|source| ModelError::Weights { file: entry.file.clone(), source })?;
-        StoredTiler::from_weights(entry.kind, entry.digest, spec, weights)
+        let damaged = |source| ModelError::Weights { file: entry.file.clone(), source };
+        let weights = weights::decode(&bytes).map_err(damaged)?;
+        let encoder_bytes = weights::encoder_bytes(&bytes).map_err(damaged)?;
+        StoredTiler::from_weights(entry.kind, entry.digest, spec, weights, encoder_bytes)
             .map_err(|source| ModelError::Tiler { layer: entry.layer, cr: entry.cr, source: source.into() })
     }
 

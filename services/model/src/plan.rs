@@ -2,7 +2,7 @@
 
 use autotiler_core::{Digest, LayerIndex};
 use autotiler_graph::{
-    Graph, GraphBuilder, GraphError, Weight,
+    Graph, GraphBuilder, GraphError, Weight, macs,
     tiler::{AutoTiler, Autoencoder, GAIN_SHAPE, Klt, Lite, Omni, Paper, Plain, TilerSpec},
 };
 
@@ -15,6 +15,8 @@ pub struct StoredTiler {
     pub kind: TilerKind,
     /// What the frame header carries the prefix of.
     pub digest: Digest,
+    encoder_bytes: usize,
+    encoder_macs: u64,
     member: Member,
 }
 
@@ -28,6 +30,19 @@ enum Member {
     Ae(Autoencoder),
 }
 
+impl Member {
+    fn tiler(&self) -> &dyn AutoTiler {
+        match self {
+            Self::Plain(tiler) => tiler,
+            Self::Klt(tiler) => tiler,
+            Self::Lite(tiler) => tiler,
+            Self::Omni(tiler) => tiler,
+            Self::Paper(tiler) => tiler,
+            Self::Ae(tiler) => tiler,
+        }
+    }
+}
+
 impl StoredTiler {
     /// The tiler of `kind` with these weights; none when they do not make a graph for `spec`.
     pub(crate) fn from_weights(
@@ -35,6 +50,7 @@ impl StoredTiler {
         digest: Digest,
         spec: TilerSpec,
         weights: Vec<Weight>,
+        encoder_bytes: usize,
     ) -> Result<Self, GraphError> {
         let member = match kind {
             TilerKind::Plain => {
@@ -47,23 +63,25 @@ impl StoredTiler {
             TilerKind::Paper | TilerKind::PaperSolo => Member::Paper(Paper::from_weights(spec, weights)),
             TilerKind::Ae => Member::Ae(Autoencoder::from_weights(spec, weights)),
         };
-        let tiler = Self { kind, digest, member };
         // Wrong weights show here, not on the first frame.
-        tiler.tiler().encoder()?;
-        tiler.tiler().decoder()?;
-        Ok(tiler)
+        let encoder_macs = macs::total(&member.tiler().encoder()?);
+        member.tiler().decoder()?;
+        Ok(Self { kind, digest, encoder_bytes, encoder_macs, member })
     }
 
     /// The tiler itself.
     pub fn tiler(&self) -> &dyn AutoTiler {
-        match &self.member {
-            Member::Plain(tiler) => tiler,
-            Member::Klt(tiler) => tiler,
-            Member::Lite(tiler) => tiler,
-            Member::Omni(tiler) => tiler,
-            Member::Paper(tiler) => tiler,
-            Member::Ae(tiler) => tiler,
-        }
+        self.member.tiler()
+    }
+
+    /// Bytes of the encoder's weights in the tiler's file: what a device loads.
+    pub fn encoder_bytes(&self) -> usize {
+        self.encoder_bytes
+    }
+
+    /// Multiply-accumulates of the encoder for one picture.
+    pub fn encoder_macs(&self) -> u64 {
+        self.encoder_macs
     }
 
     /// Its transform, where it is the KLT: what training starts from.

@@ -1,4 +1,6 @@
-//! Weights as safetensors, in 32 or 16 bits.
+//! Weights as safetensors, in 32, 16 or 8 bits.
+
+mod eight_bit;
 
 use std::sync::Arc;
 
@@ -16,6 +18,9 @@ pub enum Precision {
     F32,
     /// 16-bit floats: half the size.
     F16,
+    /// The kernels of a tiler's encoder as 8-bit numbers with a 32-bit scale for each map; its biases, which
+    /// move whole planes, as 32-bit floats; all else as 16-bit floats.
+    I8,
 }
 
 /// Why a weights file cannot be used.
@@ -24,8 +29,8 @@ pub enum WeightsError {
     /// Not a safetensors file, or cut short.
     #[error("parsing safetensors")]
     Format(#[from] safetensors::SafeTensorError),
-    /// A tensor that is neither f32 nor f16.
-    #[error("tensor {name} is {dtype:?}; weights must be F32 or F16")]
+    /// A tensor of another type.
+    #[error("tensor {name} is {dtype:?}; weights must be F32, F16 or I8")]
     Dtype {
         /// The tensor.
         name: String,
@@ -35,49 +40,103 @@ pub enum WeightsError {
     /// A tensor holds NaN or infinity.
     #[error("tensor {0} holds NaN or infinity")]
     NotFinite(String),
+    /// An 8-bit tensor without its scales.
+    #[error("tensor {name} is I8 and has no scales: {name}.scale is missing")]
+    NoScale {
+        /// The 8-bit tensor.
+        name: String,
+    },
+    /// Scales that are no 32-bit floats, or do not lie along one axis of their tensor.
+    #[error("tensor {name}.scale is {dtype:?} of {scale:?}; it must be F32 along one axis of {dims:?}")]
+    Scale {
+        /// The 8-bit tensor.
+        name: String,
+        /// Type of its scales.
+        dtype: Dtype,
+        /// Dimensions of the tensor.
+        dims: Vec<usize>,
+        /// Dimensions of its scales.
+        scale: Vec<usize>,
+    },
+}
+
+/// A tensor on its way into a file.
+struct Stored {
+    name: String,
+    dtype: Dtype,
+    dims: Vec<usize>,
+    bytes: Vec<u8>,
 }
 
 /// All `weights` as one safetensors file.
 ///
 /// # Errors
-/// [`WeightsError::Format`] for weights whose dimensions do not fit their values.
+/// [`WeightsError::Format`] for weights whose dimensions do not fit their values, [`WeightsError::NotFinite`]
+/// for what 8 bits cannot say.
 pub fn encode(weights: &[Weight], precision: Precision) -> Result<Vec<u8>, WeightsError> {
-    let bytes: Vec<Vec<u8>> = weights
+    let mut stored = Vec::new();
+    for weight in weights {
+        match precision {
+            Precision::F32 => stored.push(floats(weight)),
+            Precision::I8 if is_encoder(&weight.name) && weight.dims.len() > 1 => {
+                stored.extend(eight_bit::quantised(weight, weights)?);
+            }
+            Precision::I8 if is_encoder(&weight.name) => stored.push(floats(weight)),
+            Precision::F16 | Precision::I8 => stored.push(half_floats(weight)),
+        }
+    }
+    let views = stored
         .iter()
-        .map(|weight| match precision {
-            Precision::F32 => weight.values.iter().flat_map(|v| v.to_le_bytes()).collect(),
-            Precision::F16 => weight.values.iter().flat_map(|&v| f16::from_f32(v).to_le_bytes()).collect(),
-        })
-        .collect();
-    let dtype = match precision {
-        Precision::F32 => Dtype::F32,
-        Precision::F16 => Dtype::F16,
-    };
-    let views = weights
-        .iter()
-        .zip(&bytes)
-        .map(|(weight, bytes)| {
-            Ok((weight.name.as_str(), TensorView::new(dtype, weight.dims.clone(), bytes)?))
-        })
+        .map(|t| Ok((t.name.as_str(), TensorView::new(t.dtype, t.dims.clone(), &t.bytes)?)))
         .collect::<Result<Vec<_>, WeightsError>>()?;
     Ok(safetensors::serialize(views, None)?)
 }
 
-/// The weights of a safetensors file, in the order of their names.
+/// Bytes that a device must load from a tiler's file: those of the encoder's tensors, scales included.
+///
+/// # Errors
+/// [`WeightsError::Format`] when it is no safetensors file.
+pub fn encoder_bytes(bytes: &[u8]) -> Result<usize, WeightsError> {
+    let file = SafeTensors::deserialize(bytes)?;
+    Ok(file.iter().filter(|(name, _)| is_encoder(name)).map(|(_, view)| view.data().len()).sum())
+}
+
+/// Whether a weight is of a tiler's encoder.
+fn is_encoder(name: &str) -> bool {
+    name.starts_with("tiler.")
+}
+
+fn floats(weight: &Weight) -> Stored {
+    let bytes = weight.values.iter().flat_map(|v| v.to_le_bytes()).collect();
+    Stored { name: weight.name.clone(), dtype: Dtype::F32, dims: weight.dims.clone(), bytes }
+}
+
+fn half_floats(weight: &Weight) -> Stored {
+    let bytes = weight.values.iter().flat_map(|&v| f16::from_f32(v).to_le_bytes()).collect();
+    Stored { name: weight.name.clone(), dtype: Dtype::F16, dims: weight.dims.clone(), bytes }
+}
+
+/// The weights of a safetensors file, in the order of their names; scales are multiplied in and gone.
 ///
 /// # Errors
 /// [`WeightsError`] naming the tensor.
 pub fn decode(bytes: &[u8]) -> Result<Vec<Weight>, WeightsError> {
     let file = SafeTensors::deserialize(bytes)?;
+    let is_scale = |name: &str| {
+        let scaled = name.strip_suffix(eight_bit::SCALE).and_then(|name| file.tensor(name).ok());
+        scaled.is_some_and(|view| view.dtype() == Dtype::I8)
+    };
     let mut weights = file
         .tensors()
         .into_iter()
+        .filter(|(name, _)| !is_scale(name))
         .map(|(name, view)| {
             let values: Vec<f32> = match view.dtype() {
                 Dtype::F32 => view.data().as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect(),
                 Dtype::F16 => {
                     view.data().as_chunks().0.iter().map(|&b| f16::from_le_bytes(b).to_f32()).collect()
                 }
+                Dtype::I8 => eight_bit::values(&name, &view, &file)?,
                 dtype => return Err(WeightsError::Dtype { name, dtype }),
             };
             if values.iter().any(|v| !v.is_finite()) {
@@ -91,38 +150,4 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<Weight>, WeightsError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn weight(name: &str, values: Vec<f32>) -> Weight {
-        Weight { name: name.to_owned(), dims: vec![values.len()], values: Arc::new(values) }
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn f32_round_trips(values in proptest::collection::vec(-1e6f32..1e6, 1..50)) {
-            let weights = vec![weight("a", values.clone()), weight("b", values)];
-            let bytes = encode(&weights, Precision::F32).unwrap();
-            proptest::prop_assert_eq!(decode(&bytes).unwrap(), weights);
-        }
-
-        #[test]
-        fn f16_rounds_to_a_two_thousandth(value in -1000f32..1000.0) {
-            let bytes = encode(&[weight("a", vec![value])], Precision::F16).unwrap();
-            let got = decode(&bytes).unwrap()[0].values[0];
-            proptest::prop_assert!((got - value).abs() <= value.abs() / 2000.0 + 1e-7);
-        }
-    }
-
-    #[test]
-    fn refuses_nan_by_name() {
-        let bytes = encode(&[weight("x", vec![f32::NAN])], Precision::F32).unwrap();
-        assert!(matches!(decode(&bytes), Err(WeightsError::NotFinite(name)) if name == "x"));
-    }
-
-    #[test]
-    fn refuses_a_truncated_file() {
-        let bytes = encode(&[weight("x", vec![1.0; 9])], Precision::F32).unwrap();
-        assert!(matches!(decode(&bytes[..bytes.len() - 3]), Err(WeightsError::Format(_))));
-    }
-}
+mod tests;

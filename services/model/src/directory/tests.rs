@@ -3,7 +3,7 @@
 use std::fs;
 
 use autotiler_core::{CompressionRatio, LayerIndex};
-use autotiler_graph::tiler::KltFit;
+use autotiler_graph::tiler::{Autoencoder, Grade, KltFit, Paper, PaperPlan};
 
 use super::*;
 
@@ -124,4 +124,44 @@ fn points_ratios_and_classes_that_cannot_be_are_refused_with_what_can() {
     let three = Model::create(&dir.path().join("other"), "x", &cfg(), &weights, names(3), Precision::F32);
     assert!(matches!(three, Err(ModelError::Classes { names: 3, classes: 2 })));
     assert!(!dir.path().join("other").join(MANIFEST).exists());
+}
+
+#[test]
+fn tilers_of_all_kinds_are_stored_and_read_and_say_what_a_device_loads() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut model = with_tiler(dir.path());
+    let layer = LayerIndex(0);
+    let ratio = |cr| CompressionRatio::try_new(cr).unwrap();
+    // Points as the plan of a larger network would have them; this one has only the last.
+    let feature = model.feature(layer).unwrap();
+    let deep = [8, 9, 10].map(|layer| (LayerIndex(layer), feature));
+    let above = |layer, factor| (LayerIndex(layer), Shape::new(8, feature.h * factor, feature.w * factor));
+    let plan = PaperPlan::new(&[&[above(1, 4), above(2, 2)], &deep[..]].concat()).unwrap();
+    let mut state = 0.0_f32;
+    let mut random = || {
+        state += 1.0;
+        (state * 12.9898).sin() * 1.4
+    };
+    let mut paper = Paper::new(&plan, 4, Grade::Coarse, &mut random).unwrap();
+    paper.spec.layer = layer;
+    let spec = model.tiler_spec_of(TilerKind::Ae, layer, ratio(4)).unwrap();
+    let autoencoder = Autoencoder::new(spec, Grade::Coarse, random).unwrap();
+
+    for kind in [TilerKind::Paper, TilerKind::PaperSolo] {
+        let stored = model.store_tiler(kind, &paper, Precision::I8).unwrap();
+        let kernels: usize =
+            paper.weights.iter().filter(|w| w.name.starts_with("tiler.")).map(|w| w.values.len()).sum();
+        assert!((kernels..kernels + 200).contains(&stored.encoder_bytes()), "{}", stored.encoder_bytes());
+        assert!(stored.encoder_macs() > 0);
+    }
+    model.store_tiler(TilerKind::Ae, &autoencoder, Precision::F32).unwrap();
+
+    let read = Model::load(dir.path()).unwrap();
+    assert_eq!(read.tilers, model.tilers);
+    let kinds: Vec<_> = read.tilers.iter().map(|t| t.kind).collect();
+    let expected = [TilerKind::Klt, TilerKind::Ae, TilerKind::Paper, TilerKind::PaperSolo];
+    assert!(kinds.len() == 4 && expected.iter().all(|kind| kinds.contains(kind)), "{kinds:?}");
+    // A ratio that the kind cannot have names those that it can.
+    let error = model.tiler_spec_of(TilerKind::Paper, layer, ratio(5)).unwrap_err();
+    assert!(matches!(error, ModelError::Tiler { source: TilerError::Ratio { .. }, .. }), "{error}");
 }
