@@ -1,5 +1,5 @@
 //! The stages of device and server after each other, without a codec between, on a tiny model and the slow engine.
-#![allow(clippy::unwrap_used)] // helpers of tests may fail loudly
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests may fail loudly
 
 use autotiler_core::{CompressionRatio, Gain, LayerIndex, Route, wire::Payload};
 use autotiler_graph::{
