@@ -22,7 +22,7 @@ fn sessions(format: FrameFormat, preset: Preset) -> (Encoder, Decoder) {
 
 proptest! {
     // Each case starts two processes of ffmpeg (0.2 s).
-    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn every_sample_comes_back(
         (w, h) in (1u32..70, 1u32..70),
