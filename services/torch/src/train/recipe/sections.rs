@@ -136,7 +136,7 @@ impl Default for LiteRecipe {
 
 /// Precision of stored weights where the recipe is silent.
 pub(super) fn default_precision() -> Precision {
-    Precision::F16
+    Precision::I8
 }
 
 /// An error unless `fine`.

@@ -173,7 +173,9 @@ fn train_point(
     let lite = trained.map_err(|source| failed(point, source))?;
     keep?;
 
-    store(model, TilerKind::Klt, &klt, recipe.precision)?;
+    // The baseline is not rounded harder than it need be.
+    let precision = if recipe.precision == Precision::I8 { Precision::F16 } else { recipe.precision };
+    store(model, TilerKind::Klt, &klt, precision)?;
     let stored = store(model, TilerKind::Lite, &lite, recipe.precision)?;
     let gains = &recipe.run().validation_gains;
     let read = model.tiler(point.layer, point.cr, Some(TilerKind::Lite))?;
