@@ -119,13 +119,14 @@ impl Canvas<'_> {
             filled: false,
             stroke_width: fine_length(stroke.width).unsigned_abs(),
         };
-        Ok(match stroke.dash {
+        match stroke.dash {
             None => self.area.draw(&PathElement::new(places, style))?,
             Some((dash, gap)) => {
                 let [dash, gap] = [dash, gap].map(|length| fine_length(f64::from(length)));
                 self.area.draw(&DashedPathElement::new(places, dash, gap, style))?;
             }
-        })
+        }
+        Ok(())
     }
 
     /// Sets `text` with its base line at `place`.

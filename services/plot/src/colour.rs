@@ -57,7 +57,7 @@ pub const PALETTE: [Colour; 10] = [
 ];
 
 /// Names of methods, in lower case; a name that begins like another stands before it.
-const METHODS: [(&str, Colour); 18] = [
+const METHODS: [(&str, Colour); 21] = [
     ("lite", Colour::VERMILION),
     ("omni", Colour::PURPLE),
     ("klt", Colour::BLUE),
@@ -76,6 +76,9 @@ const METHODS: [(&str, Colour); 18] = [
     ("fpc", Colour::BROWN),
     ("frame per channel", Colour::BROWN),
     ("raw", Colour::BLACK),
+    ("train", Colour::BLUE),
+    ("val", Colour::VERMILION),
+    ("rate", Colour::GREEN),
 ];
 
 /// The colour of a method, the same in every plot: that of the first method that `name` begins with, else one

@@ -34,10 +34,13 @@ pub(crate) struct Heading<'a> {
     pub(crate) subtitle: &'a str,
 }
 
+/// Draws a sample of line or bar: the middle of its left side and its width are given.
+pub(crate) type Sample<'a> = dyn Fn(&Canvas<'_>, Place, f64) -> Result<(), PlotError> + 'a;
+
 /// One line of the legend.
 pub(crate) struct LegendEntry<'a> {
     pub(crate) name: &'a str,
-    pub(crate) sample: Box<dyn Fn(&Canvas<'_>, Place, f64) -> Result<(), PlotError> + 'a>,
+    pub(crate) sample: Box<Sample<'a>>,
 }
 
 /// What stands at the bottom.

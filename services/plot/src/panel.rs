@@ -108,10 +108,10 @@ fn element(image: &DynamicImage, place: (f64, f64), size: (f64, f64)) -> Result<
     let fine = crate::canvas::FINE;
     let mut text = String::new();
     // Writing to a string does not fail.
-    let _ = write!(
+    let _ = writeln!(
         text,
         "<image x=\"{:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\" image-rendering=\"optimizeSpeed\" \
-         href=\"data:image/png;base64,{}\"/>\n",
+         href=\"data:image/png;base64,{}\"/>",
         place.0 * fine,
         place.1 * fine,
         size.0 * fine,

@@ -101,7 +101,11 @@ impl StackedBars {
         };
         draw_svg(frame::SIZE, |canvas| {
             let inside = frame.draw(canvas)?;
-            for (bar, middle, slot) in self.places(inside) {
+            let places = self.places(inside);
+            // One size for all, so that no name looks weightier than another.
+            let name_size =
+                places.iter().map(|(bar, _, slot)| fitting(&bar.name, *slot)).fold(f64::MAX, f64::min);
+            for (bar, middle, slot) in places {
                 let half = slot * FILLED / 2.0;
                 let mut total = 0.0;
                 for (part, colour) in bar.parts.iter().zip(colours()) {
@@ -111,7 +115,8 @@ impl StackedBars {
                     canvas.rectangle((middle - half, top), (middle + half, bottom), colour, 1.0)?;
                 }
                 beside(canvas, &print(total), (middle, inside.y(span.share(total)) - 4.0), slot, true)?;
-                named(canvas, &bar.name, (middle, inside.bottom + 15.0), slot)?;
+                let letters = Letters { size: name_size, ..frame::tick_letters(Align::Middle) };
+                canvas.text(&bar.name, (middle, inside.bottom + 15.0), letters)?;
             }
             self.draw_groups(canvas, inside)
         })
@@ -137,7 +142,9 @@ impl StackedBars {
             let (Some(first), Some(last)) = (group.first(), group.last()) else { continue };
             let middle = f64::midpoint(first.1, last.1);
             let width = last.1 - first.1 + first.2 * (1.0 + GAP);
-            named(canvas, &first.0.group, (middle, inside.bottom + 33.0), width)?;
+            let letters = frame::tick_letters(Align::Middle);
+            let letters = Letters { size: fitting(&first.0.group, width), ..letters };
+            canvas.text(&first.0.group, (middle, inside.bottom + 33.0), letters)?;
         }
         Ok(())
     }
@@ -164,9 +171,8 @@ impl StackedBars {
     }
 }
 
-/// Text in the middle of a place of `width`, smaller where it would not fit.
-fn named(canvas: &Canvas<'_>, text: &str, place: (f64, f64), width: f64) -> Result<(), PlotError> {
-    let letters = frame::tick_letters(Align::Middle);
-    let size = letters.size * (width * 0.97 / text_width(text, letters.size).max(1.0)).min(1.0);
-    canvas.text(text, place, Letters { size, ..letters })
+/// Size at which `text` fits into `width`.
+fn fitting(text: &str, width: f64) -> f64 {
+    let size = frame::tick_letters(Align::Middle).size;
+    size * (width * 0.97 / text_width(text, size).max(1.0)).min(1.0)
 }

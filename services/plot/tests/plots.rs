@@ -42,7 +42,7 @@ fn every_kind() -> Vec<(Plot, Vec<&'static str>)> {
 }
 
 fn colours(png: &[u8]) -> usize {
-    let picture = image::load_from_memory(png).unwrap().to_rgb8();
+    let picture = image::load_from_memory(png).expect("a png that was just drawn is read").to_rgb8();
     picture.pixels().collect::<HashSet<_>>().len()
 }
 
