@@ -3,6 +3,7 @@
 //! Values inside are floats throughout, also those of planes (0 to 255), so that gradients can pass.
 
 mod operators;
+mod thin;
 
 use std::sync::Arc;
 

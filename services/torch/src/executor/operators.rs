@@ -3,7 +3,7 @@
 use autotiler_graph::{Activation, BATCH_NORM_EPSILON, Node, Op, WeightId, op::transpose_padding};
 use tch::{Kind, TchError, Tensor};
 
-use super::Mode;
+use super::{Mode, thin};
 
 /// Value of a plane's middle.
 const PLANE_MIDDLE: f64 = 128.0;
@@ -48,7 +48,12 @@ pub(super) fn apply(
         Op::Conv { weight: kernel, bias, stride, pad, dilation, groups, .. } => {
             let bias = bias.as_ref().map(weight).transpose()?;
             let [stride, pad, dilation] = [*stride, *pad, *dilation].map(|n| [n as i64; 2]);
-            first.f_conv2d(weight(kernel)?, bias, stride, pad, dilation, *groups as i64)?
+            let kernel = weight(kernel)?;
+            let same = stride == [1; 2] && pad == [kernel.size().get(2).map_or(0, |size| size / 2); 2];
+            if same && dilation == [1; 2] && *groups == 1 && thin::suits(first, kernel) {
+                return Ok(thin::conv(first, kernel, bias)?);
+            }
+            first.f_conv2d(kernel, bias, stride, pad, dilation, *groups as i64)?
         }
         Op::ConvTranspose { weight: kernel, bias, size, stride, .. } => {
             let bias = bias.as_ref().map(weight).transpose()?;
