@@ -14,7 +14,7 @@ use autotiler_core::Gain;
 use crate::{
     access_unit::{AccessUnit, BadAccessUnit},
     avi::{AviError, AviReader},
-    format::{FrameFormat, PixelFormat, scaling},
+    format::{FrameFormat, PixelFormat, SMALL_UNIT, scaling},
     nal::{self, NalType},
     parameter_sets::{BadParameterSets, ParameterSets},
     process::{FIRST_FRAME_WITHIN, Process, ProcessError},
@@ -30,8 +30,6 @@ const OVERLAP_STEPS: u8 = 6;
 const START_RUNG: u8 = 4;
 /// Highest QP of HEVC with 8 bits.
 const MAX_QP: u8 = 51;
-/// Shorter side from which pictures are coded in units of 32.
-const LARGE_UNIT: u32 = 64;
 /// Frames after which an unused rung is given up.
 const IDLE_FRAMES: u64 = 500;
 
@@ -304,19 +302,19 @@ fn arguments(format: FrameFormat, options: &EncoderOptions, rung: u8) -> Vec<Str
     // info=0: x265 otherwise adds 2.3 KB of its own settings to each frame. keyint=1: each frame stands alone.
     // One frame thread and no pool: more would hold frames back. ipratio=1: `qp` is that of P frames, I frames
     // would get 3 less. psy-rd=0, psy-rdoq=0: nobody looks at what is coded.
-    let whole = match format.pixel {
-        // Planes from 16x16; in-loop filters off: they blur across the borders of the maps that lie side by side.
-        PixelFormat::Gray => "ctu=16:no-deblock=1:no-sao=1",
-        PixelFormat::Yuv420 if coded.width().min(coded.height()) < LARGE_UNIT => "ctu=16",
-        // A picture has no borders within, and large smooth parts.
-        PixelFormat::Yuv420 => "ctu=32:sao=1:deblock=0",
+    let unit = coded.unit();
+    let filters = match format.pixel {
+        // In-loop filters off: they blur across the borders of the maps that lie side by side.
+        PixelFormat::Gray => ":no-deblock=1:no-sao=1",
+        PixelFormat::Yuv420 if unit == SMALL_UNIT => "",
+        PixelFormat::Yuv420 => ":sao=1:deblock=0",
     };
     let loss = match options.coding {
         Coding::AtQp => format!("qp={}:ipratio=1", options.base_qp.saturating_add(rung * RUNG_QP)),
         Coding::Lossless => "lossless=1".to_owned(),
     };
     let x265 = format!(
-        "log-level=error:info=0:keyint=1:min-keyint=1:frame-threads=1:pools=none:no-wpp=1:{loss}:{whole}:\
+        "log-level=error:info=0:keyint=1:min-keyint=1:frame-threads=1:pools=none:no-wpp=1:{loss}:ctu={unit}{filters}:\
          psy-rd=0:psy-rdoq=0:rdoq-level=2:{search}"
     );
     let (pix_fmt, size) = (format.pix_fmt(), format!("{}x{}", coded.width(), coded.height()));

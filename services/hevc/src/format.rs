@@ -4,8 +4,17 @@ use std::fmt;
 
 /// Largest width or height that is taken, in samples.
 pub const MAX_SIDE: u32 = 8192;
-/// libx265 takes no picture smaller than one coding tree unit.
-const MIN_CODED_SIDE: u32 = 16;
+/// Smaller coding tree unit; libx265 takes no picture that is smaller than one.
+pub(crate) const SMALL_UNIT: u32 = 16;
+/// Larger one.
+const LARGE_UNIT: u32 = 32;
+/// Shorter side from which pictures are coded in large units.
+const PICTURE_IN_LARGE_UNITS: u32 = 64;
+/// Most samples of levels below 5, from which on HEVC allows no small units; nor for a side whose square is
+/// above eight times as many.
+const MAX_SMALL_UNIT_SAMPLES: u64 = 2_228_224;
+/// Coded sides are multiples of this.
+const SMALLEST_CODING_UNIT: u32 = 8;
 
 /// Sample layout of a plane, 8 bits each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -65,12 +74,24 @@ impl FrameFormat {
         false
     }
 
-    /// The format that is really coded: at least 16 a side, and even sides where chroma is halved. libx265
+    /// Side of the coding tree unit. Planes are coded in small ones where HEVC allows it, pictures, which have
+    /// no borders within and large smooth parts, in large ones.
+    pub(crate) fn unit(&self) -> u32 {
+        let [w, h] =
+            [self.width, self.height].map(|side| u64::from(side.next_multiple_of(SMALLEST_CODING_UNIT)));
+        let long = w.max(h);
+        let too_large = w * h > MAX_SMALL_UNIT_SAMPLES || long * long > 8 * MAX_SMALL_UNIT_SAMPLES;
+        let picture =
+            self.pixel == PixelFormat::Yuv420 && self.width.min(self.height) >= PICTURE_IN_LARGE_UNITS;
+        if too_large || picture { LARGE_UNIT } else { SMALL_UNIT }
+    }
+
+    /// The format that is really coded: at least one coding tree unit a side, and even sides where chroma is halved. libx265
     /// itself fills the rest of a coding unit and cuts it off again.
     pub fn coded(&self) -> Self {
         let side = |n: u32| match self.pixel {
-            PixelFormat::Gray => n.max(MIN_CODED_SIDE),
-            PixelFormat::Yuv420 => n.max(MIN_CODED_SIDE).next_multiple_of(2),
+            PixelFormat::Gray => n.max(self.unit()),
+            PixelFormat::Yuv420 => n.max(self.unit()).next_multiple_of(2),
         };
         Self { width: side(self.width), height: side(self.height), pixel: self.pixel }
     }

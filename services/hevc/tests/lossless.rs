@@ -54,7 +54,8 @@ fn noise(seed: u64, len: usize) -> Vec<u8> {
 
 #[test]
 fn planes_of_the_paper_and_of_the_shared_detector_come_back() {
-    for (w, h) in [(832, 832), (80, 160)] {
+    // The last two are of levels at which HEVC allows no small coding tree units.
+    for (w, h) in [(832, 832), (80, 160), (1664, 1664), (5000, 9)] {
         let format = FrameFormat::try_new(w, h, PixelFormat::Gray).unwrap();
         let (mut encoder, mut decoder) = sessions(format, Preset::Fast);
         for i in 0..4 {
