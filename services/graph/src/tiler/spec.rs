@@ -13,6 +13,8 @@ const LARGEST_BLOCK: usize = 8;
 const LARGEST_SINGLE_RATIO: u16 = 4096;
 /// Coded sizes are multiples of this (HEVC's smallest coding unit).
 const CODED_MULTIPLE: usize = 8;
+/// Longest side of a plane, where maps can lie otherwise: beyond this decoders need not follow.
+const LONGEST_SIDE: usize = 8192;
 
 /// Maps across and down in a plane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -138,12 +140,12 @@ fn choose_block(feature: Shape, ratio: usize) -> Option<(usize, usize)> {
     blocks().find(|&(_, maps)| maps >= FEWEST_MAPS).or_else(|| blocks().next_back())
 }
 
-/// The grid whose coded area is smallest; among equals the one nearest to a square.
+/// The grid whose coded area is smallest, within the longest side; among equals the one nearest to a square.
 fn choose_grid(maps: usize, h: usize, w: usize) -> Grid {
     let coded = |grid: &Grid| {
         let round_up = |n: usize| n.next_multiple_of(CODED_MULTIPLE);
         let (height, width) = (round_up(grid.rows * h), round_up(grid.cols * w));
-        (height * width, height.abs_diff(width), height)
+        (height.max(width) > LONGEST_SIDE, height * width, height.abs_diff(width), height)
     };
     let grids = (1..=maps.max(1)).map(|cols| Grid { cols, rows: maps.max(1).div_ceil(cols) });
     grids.min_by_key(coded).unwrap_or(Grid { cols: 1, rows: 1 })
