@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::{
     common::{CodecArgs, EngineArgs, load_model, print_json},
-    eval::pictures::SetArgs,
+    set::SetArgs,
 };
 
 /// Measure network, codec path, rate control, services and memory on this machine, each beside its bound.

@@ -7,6 +7,7 @@ mod eval;
 mod fit;
 mod import;
 mod inspect;
+mod set;
 mod train;
 
 use clap::{Parser, Subcommand};

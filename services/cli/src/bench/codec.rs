@@ -14,7 +14,6 @@ use autotiler_onnx::{OnnxEngine, OnnxOptions};
 use autotiler_pipeline::{DeviceOutput, DeviceStage, input_tensor};
 
 use super::{Args, Bound, Row, median};
-use crate::eval::pictures::PictureSet;
 
 /// Pictures whose planes are coded.
 const PICTURES: usize = 100;
@@ -39,7 +38,7 @@ pub(super) fn path(args: &Args, model: &Model, layers: &[LayerIndex]) -> anyhow:
         let (mut encoder, mut decoder) = codec(args, planes.format)?;
         let target = TargetBits::try_new(8_000)?;
         let mut control = RateControl::try_new(target, None, encoder.floor_bits(), planes.format.len())?;
-        let set = PictureSet::open(&args.set, &model.manifest.classes)?;
+        let set = args.set.open(&model.manifest.classes)?;
         let mut times = Vec::new();
         for index in 0..set.len().min(PICTURES) {
             let Some(sample) = set.load(index) else { continue };
@@ -104,7 +103,7 @@ fn planes(args: &Args, model: &Model, layer: LayerIndex, cr: CompressionRatio) -
     let engine = args.engine.engine()?;
     let mut stage = DeviceStage::new(engine.as_ref(), model, Route::Split { layer, cr }, None)?;
     let format = stage.format().context("a split point has a format")?;
-    let set = PictureSet::open(&args.set, &model.manifest.classes)?;
+    let set = args.set.open(&model.manifest.classes)?;
     let mut frames = Vec::new();
     for index in 0..set.len().min(PICTURES) {
         if let Some(sample) = set.load(index)

@@ -6,8 +6,8 @@ use anyhow::Context as _;
 use autotiler_core::{OperatingPoint, Route};
 use autotiler_graph::Engine;
 use autotiler_hevc::{
-    Decoder, Encoder,
-    rate::{OutOfReach, RateControl, Verdict},
+    Decoder, Encoder, Steered,
+    rate::{OutOfReach, RateControl},
 };
 use autotiler_model::{Model, TilerKind};
 use autotiler_pipeline::{CodedFrame, DeviceOutput, DeviceStage, RawHeads, ServerSource, ServerStage};
@@ -98,14 +98,7 @@ impl CodedPath {
 impl Coded {
     fn pass(&mut self, frame: &[u8], mut passed: Passed) -> anyhow::Result<(RawHeads, Passed)> {
         let start = Instant::now();
-        let mut gain = self.rate.next_gain();
-        let unit = loop {
-            let unit = self.encoder.encode(frame, gain)?;
-            match self.rate.observe(gain, unit.bits()) {
-                Verdict::Send => break unit,
-                Verdict::Again(other) => gain = other,
-            }
-        };
+        let Steered { unit, gain, .. } = self.encoder.encode_steered(frame, &mut self.rate)?;
         passed.bits = unit.bits();
         passed.encode = start.elapsed();
 
