@@ -6,7 +6,7 @@ mod recipe;
 mod run;
 mod subject;
 
-pub use gather::gather;
+pub use gather::{gather, without_data};
 pub use recipe::{OmniRecipe, OmniTraining, TeacherRecipe};
 pub use subject::Subject;
 

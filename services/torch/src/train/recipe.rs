@@ -1,77 +1,30 @@
 //! Recipes: YAML files that say all there is to say about how the tilers of a network are trained.
 
 mod defaults;
+mod error;
+mod family;
+mod preset;
 mod sections;
 
 pub use defaults::default_points;
+pub use error::RecipeError;
+pub use preset::TilerPreset;
 pub use sections::{CodecPreset, LiteRecipe, PictureRecipe, Point, TrainingRecipe};
 
-use std::{fmt, io, path::Path, path::PathBuf, str::FromStr};
+use std::path::Path;
 
 use autotiler_core::Gain;
 use autotiler_graph::{darknet::Network, tiler::LiteShape};
 use autotiler_model::Precision;
 use serde::{Deserialize, Serialize};
 
-use super::tiler::Recipe;
+use self::preset::BUILT_IN;
+use super::{omni::OmniRecipe, paper::PaperRecipe, tiler::Recipe};
 
 /// Version of the format.
 pub const FORMAT: u32 = 1;
 /// Gains that tilers are validated at, in the steps of the frame header (24 halve the plane).
 pub const VALIDATION_GAINS: [Gain; 4] = [Gain(28), Gain(40), Gain(52), Gain(64)];
-
-/// Recipes that come with the program, by the name of their network.
-const BUILT_IN: [(&str, TilerPreset, &str); 6] = [
-    ("street", TilerPreset::Lite, include_str!("../../../../models/recipes/street.lite.yaml")),
-    ("street", TilerPreset::Paper, include_str!("../../../../models/recipes/street.paper.yaml")),
-    ("street", TilerPreset::Omni, include_str!("../../../../models/recipes/street.omni.yaml")),
-    (
-        "mobilenetv2-yolov3-nano-voc",
-        TilerPreset::Lite,
-        include_str!("../../../../models/recipes/mobilenetv2-yolov3-nano-voc.lite.yaml"),
-    ),
-    (
-        "mobilenetv2-yolov3-nano-voc",
-        TilerPreset::Paper,
-        include_str!("../../../../models/recipes/mobilenetv2-yolov3-nano-voc.paper.yaml"),
-    ),
-    (
-        "mobilenetv2-yolov3-nano-voc",
-        TilerPreset::Omni,
-        include_str!("../../../../models/recipes/mobilenetv2-yolov3-nano-voc.omni.yaml"),
-    ),
-];
-
-/// Which family of tilers is trained.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TilerPreset {
-    /// What is shipped: from the KLT, for the detection.
-    Lite,
-    /// The paper's variable auto-tiler, reconstructed.
-    Paper,
-    /// One set of weights for any feature map.
-    Omni,
-}
-
-impl fmt::Display for TilerPreset {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Lite => "lite",
-            Self::Paper => "paper",
-            Self::Omni => "omni",
-        })
-    }
-}
-
-impl FromStr for TilerPreset {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        let all = [Self::Lite, Self::Paper, Self::Omni];
-        let known = all.into_iter().find(|preset| preset.to_string() == text);
-        known.ok_or_else(|| format!("preset {text:?} is not known: lite, paper or omni"))
-    }
-}
 
 /// A recipe.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -99,56 +52,12 @@ pub struct RecipeFile {
     /// Widths of `lite`.
     #[serde(default)]
     pub lite: LiteRecipe,
-}
-
-/// Why a recipe cannot be followed.
-#[derive(Debug, thiserror::Error)]
-pub enum RecipeError {
-    /// The file cannot be read.
-    #[error("reading the recipe {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The system's words.
-        #[source]
-        source: io::Error,
-    },
-    /// No YAML, an unknown or missing key, or a value of the wrong type.
-    #[error("recipe {name}")]
-    Yaml {
-        /// The file, or whose built-in recipe.
-        name: String,
-        /// The parser's words, with line and key.
-        #[source]
-        source: serde_yaml::Error,
-    },
-    /// Another version.
-    #[error("recipe has format {0}; this program reads format {FORMAT}")]
-    Format(u32),
-    /// A recipe for another preset.
-    #[error("the recipe is for preset {found}, asked for is {asked}")]
-    Preset {
-        /// In the file.
-        found: TilerPreset,
-        /// On the command line.
-        asked: TilerPreset,
-    },
-    /// A value out of range.
-    #[error("recipe key {key} is {value}; allowed is {allowed}")]
-    Value {
-        /// The key, with its section.
-        key: &'static str,
-        /// As given.
-        value: String,
-        /// What would do.
-        allowed: &'static str,
-    },
-    /// The same point twice.
-    #[error("recipe key points names layer {0} at compression ratio {1} twice")]
-    Twice(u16, u16),
-    /// Nothing to choose points from.
-    #[error("the network has no partition point that a tiler fits to")]
-    NoPoints,
+    /// `paper` alone: the whole training; none means the paper's numbers at points chosen from the network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paper: Option<PaperRecipe>,
+    /// `omni` alone: the training of the restorer; none takes the one that comes with the program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub omni: Option<OmniRecipe>,
 }
 
 impl RecipeFile {
@@ -182,6 +91,8 @@ impl RecipeFile {
             codec: CodecPreset::default(),
             precision: sections::default_precision(),
             lite: LiteRecipe::default(),
+            paper: None,
+            omni: None,
         }
     }
 
@@ -220,7 +131,8 @@ impl RecipeFile {
         }
         self.pictures.check()?;
         self.training.check()?;
-        self.lite.check()
+        self.lite.check()?;
+        self.check_family()
     }
 
     /// The points, chosen from the network where the recipe names none.

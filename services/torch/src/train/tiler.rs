@@ -91,7 +91,9 @@ pub enum Progress {
 #[derive(Debug, thiserror::Error)]
 pub enum TilerTrainingError {
     /// The loss is no number any more.
-    #[error("step {step}: the loss is {loss}; lower learningRate (or the batch's share of coarse gains: coarsestGain)")]
+    #[error(
+        "step {step}: the loss is {loss}; lower learningRate (or the batch's share of coarse gains: coarsestGain)"
+    )]
     Diverged {
         /// The step.
         step: u64,

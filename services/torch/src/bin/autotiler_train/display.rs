@@ -1,6 +1,8 @@
 //! Shows how a job goes on: two bars, or one JSON object a line.
 
 use autotiler_torch::train::{
+    omni::OmniProgress,
+    paper::PaperProgress,
     tiler::{Progress, Scored},
     tilers::Event,
 };
@@ -47,6 +49,8 @@ impl Display {
                 self.count(&format!("steps of {point}"), *steps);
             }
             Event::Training { progress, .. } => self.train(progress),
+            Event::Paper { progress } => self.paper(progress),
+            Event::Omni { progress } => self.omni(progress),
             Event::Stored { point, kind, rounding, seconds, .. } => {
                 self.points.inc(1);
                 let rounding = rounding.map(|r| format!(", divergence {:+.2} % by storing", r * 100.0));
@@ -75,6 +79,58 @@ impl Display {
                 let change = (score.exp() - 1.0) * 100.0;
                 self.say(&format!(
                     "step {step}: divergence at equal bits {change:+.1} % of the start's ({points}){mark}"
+                ));
+            }
+        }
+    }
+
+    fn paper(&mut self, progress: &PaperProgress) {
+        match progress {
+            PaperProgress::Pictures { purpose, seen, of } => {
+                self.count(&format!("pictures to {purpose}"), *of as u64);
+                self.inner.set_position(*seen as u64);
+            }
+            PaperProgress::Run { run, number, of } => {
+                if *number == 1 {
+                    self.points.finish_and_clear();
+                    self.points = self.bar(*of as u64, "runs");
+                }
+                self.points.set_position(*number as u64 - 1);
+                self.say(&format!("run {run}, {number} of {of}"));
+            }
+            PaperProgress::Step { run, epoch, step, of, error } => {
+                self.count(&format!("steps of {run}, epoch {epoch}"), *of as u64);
+                self.inner.set_position(*step as u64);
+                self.inner.set_message(format!("error {error:.4}"));
+            }
+            PaperProgress::Epoch { score, best, .. } => {
+                let mark = if *best { ", best so far" } else { "" };
+                self.say(&format!("epoch {}: validation error {:.4}{mark}", score.epoch, score.validation));
+            }
+            PaperProgress::Finished { run, error, read } => {
+                let how = if *read { "done already" } else { "done" };
+                self.say(&format!("run {run} {how}: validation error {error:.4}"));
+            }
+        }
+    }
+
+    fn omni(&mut self, progress: &OmniProgress) {
+        match progress {
+            OmniProgress::Step { step, divergence, feature_error } => {
+                self.count("steps of the restorer", 0);
+                self.inner.set_position(*step);
+                self.inner
+                    .set_message(format!("divergence {divergence:.3}, feature error {feature_error:.3}"));
+            }
+            OmniProgress::Validated { step, subjects, score, best } => {
+                let change = |score: f64| format!("{:+.1} %", (score.exp() - 1.0) * 100.0);
+                let mark = if *best { ", best so far" } else { "" };
+                let each: Vec<String> =
+                    subjects.iter().map(|s| format!("{} {}", s.subject, change(s.score))).collect();
+                self.say(&format!(
+                    "step {step}: divergence at equal bits {} of that without the restorer ({}){mark}",
+                    change(*score),
+                    each.join(", ")
                 ));
             }
         }

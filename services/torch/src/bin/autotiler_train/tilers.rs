@@ -10,7 +10,8 @@ use autotiler_model::Model;
 use autotiler_torch::{
     set_threads,
     train::{
-        recipe::{Point, RecipeFile, TilerPreset},
+        paper::PaperTrainingError,
+        recipe::{Point, RecipeError, RecipeFile, TilerPreset},
         tiler::TilerTrainingError,
         tilers::{self, Job, JobError, is_out_of_memory},
     },
@@ -45,7 +46,7 @@ pub(crate) struct Args {
     /// Seed, in place of the recipe's.
     #[arg(long)]
     seed: Option<u64>,
-    /// Optimiser steps, in place of the recipe's.
+    /// Optimiser steps, or epochs of each run for preset paper, in place of the recipe's.
     #[arg(long)]
     steps: Option<u64>,
     /// Use only the first so many pictures of each set, in place of the recipe's limit.
@@ -74,7 +75,7 @@ pub(crate) struct Args {
     show_recipe: bool,
     /// One JSON object a line on standard output: events `planned` (`points`, `done`), `pictures` (`set`,
     /// `seen`, `of`), `skipped` (`reason`), `point` (`point`, `number`, `of`, `steps`), `training` (`point`,
-    /// `progress`: as of `tiler`), `stored` (`point`, `kind`, `digest`, `rounding`, `seconds`) and `done`
+    /// `progress`: events `step` and `validated`), `paper` and `omni` (`progress`), `stored` (`point`, `kind`, `digest`, `rounding`, `seconds`) and `done`
     /// (`card`, `curves`).
     #[arg(long)]
     json: bool,
@@ -84,9 +85,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     set_threads(args.threads);
     let device = args.device.open()?;
     let mut model = Model::load(&args.model).context("loading the model")?;
-    let recipe = recipe(args, &model.manifest.name)?;
+    let recipe = recipe(args, &model)?;
     if args.show_recipe {
-        print!("{}", serde_yaml::to_string(&recipe)?);
+        print!("{}", recipe.to_yaml());
         return Ok(());
     }
     let stop = Arc::new(AtomicBool::new(false));
@@ -114,26 +115,20 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 /// The recipe, with what the command line says in place of it.
-fn recipe(args: &Args, name: &str) -> Result<RecipeFile> {
+fn recipe(args: &Args, model: &Model) -> Result<RecipeFile> {
     let mut recipe = match &args.recipe {
         Some(path) => RecipeFile::read(path)?,
-        None => RecipeFile::find(&args.model, name, args.preset)?,
+        None => RecipeFile::find(&args.model, &model.manifest.name, args.preset)?,
     };
     if recipe.preset != args.preset {
-        return Err(autotiler_torch::train::recipe::RecipeError::Preset {
-            found: recipe.preset,
-            asked: args.preset,
-        }
-        .into());
-    }
-    if let Some(seed) = args.seed {
-        recipe.training.seed = seed;
-    }
-    if let Some(steps) = args.steps {
-        recipe.training.steps = steps;
-        recipe.training.warm_up = recipe.training.warm_up.min(steps);
+        return Err(RecipeError::Preset { found: recipe.preset, asked: args.preset }.into());
     }
     recipe.pictures.limit = args.limit.or(recipe.pictures.limit);
+    if recipe.preset == TilerPreset::Paper {
+        recipe.paper = Some(recipe.paper_for(&model.network)?);
+    }
+    args.seed.into_iter().for_each(|seed| recipe.set_seed(seed));
+    args.steps.into_iter().for_each(|length| recipe.set_length(length));
     recipe.check()?;
     Ok(recipe)
 }
@@ -147,7 +142,10 @@ fn beside(model: &Path) -> PathBuf {
 fn explain(error: JobError, work: &Path) -> anyhow::Error {
     let stopped = matches!(
         error,
-        JobError::Stopped | JobError::Training { source: TilerTrainingError::Stopped { .. }, .. }
+        JobError::Stopped
+            | JobError::Paper(PaperTrainingError::Stopped)
+            | JobError::Omni(TilerTrainingError::Stopped { .. })
+            | JobError::Training { source: TilerTrainingError::Stopped { .. }, .. }
     );
     let full = is_out_of_memory(&error);
     let error = anyhow::Error::from(error);

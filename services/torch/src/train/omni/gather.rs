@@ -6,7 +6,7 @@ use autotiler_core::LayerIndex;
 use autotiler_graph::tiler::{KltFit, Omni, Restorer, TilerSpec};
 use autotiler_model::{Model, TilerKind};
 use autotiler_scene::{Picture, World, WorldOptions, world};
-use tch::Device;
+use tch::{Device, Tensor};
 
 use super::{OmniTraining, Subject, TeacherRecipe};
 use crate::{
@@ -14,7 +14,11 @@ use crate::{
     train::{
         recipe::Point,
         street::CAMERA_SIDE,
-        tiler::{TilerTrainingError, lesson::Teacher, picture_batch},
+        tiler::{
+            TilerTrainingError,
+            lesson::{LessonError, Teacher},
+            picture_batch,
+        },
         tilers::{
             JobError, Listener, Pictures,
             school::{Looked, Witness},
@@ -50,6 +54,7 @@ pub fn gather(
             let count = limit.map_or(pictures.len(), |limit| limit.min(pictures.len()));
             witness.attend((set, &pictures), count, false, stop, hear)
         };
+        let drawn = drawn(&model)?;
         let learned = attend("train", training.pictures)?.lessons;
         let tried = attend("val", training.validation_pictures)?.lessons;
         for ((layer, learned), tried) in layers.into_iter().zip(learned).zip(tried) {
@@ -57,7 +62,7 @@ pub fn gather(
             for &cr in &recipe.ratios {
                 let teacher = Teacher::try_new(&model.network, layer, device)?;
                 let spec = model.tiler_spec_of(TilerKind::Omni, layer, cr)?;
-                let omni = without_data(&model, &teacher, spec);
+                let omni = fitted(&drawn, &teacher, spec);
                 subjects.push(Subject {
                     name: format!("{} layer {layer} cr {cr}", model.manifest.name),
                     omni: omni.map_err(|source| JobError::Training { point: Point { layer, cr }, source })?,
@@ -71,18 +76,33 @@ pub fn gather(
     Ok(subjects)
 }
 
-/// The tiler of a point as `autotiler fit --kind omni` makes it: from generated pictures alone. Its restorer does
-/// nothing.
-fn without_data(model: &Model, teacher: &Teacher, spec: TilerSpec) -> Result<Omni, TilerTrainingError> {
+/// The generated pictures that transforms are fitted to, as the model takes them.
+fn drawn(model: &Model) -> Result<Vec<Tensor>, LessonError> {
     let (width, height) = (CAMERA_SIDE, CAMERA_SIDE);
     let world = World::new(WorldOptions { seed: world::TRAINING_SEED, width, height });
     let (count, of) = FITTED;
     let numbers: Vec<u32> = (0..count).map(|i| i * of / count).collect();
+    let batches = numbers.chunks(LOOK_AT).map(|numbers| {
+        let pictures: Vec<Picture> = numbers.iter().map(|&number| world.scene(number).picture).collect();
+        picture_batch(&pictures, model.network.input)
+    });
+    Ok(batches.collect::<Result<_, _>>()?)
+}
+
+/// The tiler of a point as `autotiler fit --kind omni` makes it, from generated pictures alone. Its restorer does
+/// nothing.
+///
+/// # Errors
+/// [`TilerTrainingError`].
+pub fn without_data(model: &Model, teacher: &Teacher, spec: TilerSpec) -> Result<Omni, TilerTrainingError> {
+    fitted(&drawn(model)?, teacher, spec)
+}
+
+fn fitted(drawn: &[Tensor], teacher: &Teacher, spec: TilerSpec) -> Result<Omni, TilerTrainingError> {
     let mut fit = KltFit::new(spec);
     let _no_grad = tch::no_grad_guard();
-    for numbers in numbers.chunks(LOOK_AT) {
-        let pictures: Vec<Picture> = numbers.iter().map(|&number| world.scene(number).picture).collect();
-        let pictures = picture_batch(&pictures, model.network.input)?.f_to_device(teacher.head.device())?;
+    for pictures in drawn {
+        let pictures = pictures.f_to_device(teacher.head.device())?;
         let maps = teacher.head.run(&channels_last(&pictures)?)?;
         let values = maps.first().map(floats).transpose()?.unwrap_or_default();
         values.chunks_exact(spec.feature.len().max(1)).try_for_each(|feature| fit.add(feature))?;

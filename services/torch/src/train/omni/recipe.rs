@@ -9,9 +9,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct TeacherRecipe {
-    /// Model directory.
+    /// Model directory; left out, it is the one that the tilers are trained for.
+    #[serde(default)]
     pub model: PathBuf,
-    /// VOC devkit, or `generated`.
+    /// VOC devkit, or `generated`; left out, it is the one that the tilers are trained with.
+    #[serde(default)]
     pub data: PathBuf,
     /// Partition points.
     pub layers: Vec<u16>,

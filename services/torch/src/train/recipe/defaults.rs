@@ -22,11 +22,13 @@ pub fn default_points(network: &Network) -> Vec<Point> {
     let nearest = |wanted: f64| {
         points.iter().min_by(|a, b| (share(a) - wanted).abs().total_cmp(&(share(b) - wanted).abs()))
     };
-    let mut layers: Vec<&PartitionPoint> = SHARES.into_iter().filter_map(nearest).chain(points.last()).collect();
+    let mut layers: Vec<&PartitionPoint> =
+        SHARES.into_iter().filter_map(nearest).chain(points.last()).collect();
     layers.sort_by_key(|point| point.layer);
     layers.dedup_by_key(|point| point.layer);
-    let deeper_twin =
-        |at: usize| layers.iter().skip(at + 1).any(|other| layers.get(at).is_some_and(|p| p.shape == other.shape));
+    let deeper_twin = |at: usize| {
+        layers.iter().skip(at + 1).any(|other| layers.get(at).is_some_and(|p| p.shape == other.shape))
+    };
     let kept = (0..layers.len()).filter(|&at| !deeper_twin(at)).filter_map(|at| layers.get(at));
     kept.flat_map(|point| RATIOS.into_iter().map(move |ratio| (*point, ratio)))
         .filter_map(|(point, ratio)| {

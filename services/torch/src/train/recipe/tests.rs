@@ -78,7 +78,10 @@ fn default_points_are_partition_points_of_distinct_shapes() {
         darknet::{BatchNorm, Cfg, Network, WidthMultiplier, init, yolov3},
         partition,
     };
-    let text = yolov3::cfg(&yolov3::Options { width: WidthMultiplier::try_new(0.0625).unwrap(), ..Default::default() });
+    let text = yolov3::cfg(&yolov3::Options {
+        width: WidthMultiplier::try_new(0.0625).unwrap(),
+        ..Default::default()
+    });
     let cfg = Cfg::parse(&text.to_string()).unwrap();
     let network = Network::build(&cfg, &init(&cfg, 1).unwrap(), BatchNorm::Folded).unwrap();
     let points = default_points(&network);

@@ -90,7 +90,8 @@ impl CodecLoop {
         let back = Tensor::f_from_slice(&back)?.f_reshape([-1, 1, h, w])?;
         let back = back.f_to_device(planes.device())?.f_to_kind(planes.kind())?;
         let factors: Vec<f32> = gains.iter().map(|gain| gain.factor()).collect();
-        let factors = Tensor::f_from_slice(&factors)?.f_reshape([-1, 1, 1, 1])?.f_to_device(planes.device())?;
+        let factors =
+            Tensor::f_from_slice(&factors)?.f_reshape([-1, 1, 1, 1])?.f_to_device(planes.device())?;
         let scaled = planes.f_sub_scalar(MIDDLE)?.f_mul(&factors)?.f_add_scalar(MIDDLE)?;
         let planes = scaled.f_add(&back.f_sub(&scaled.f_detach()?)?)?;
         Ok(Decoded { planes, bits })
@@ -151,8 +152,8 @@ impl CodecSession {
         let unit = encoder.encode(plane, own)?;
         let decoded = self.decoder.decode_scaled(unit.bytes())?;
         // The part of the gain that was taken as QP is put back, so that every plane holds the whole.
-        let factor = decoded.qp_gain.factor() * Gain(step * STEP_GAINS).factor()
-            / Gain(taken * STEP_GAINS).factor();
+        let factor =
+            decoded.qp_gain.factor() * Gain(step * STEP_GAINS).factor() / Gain(taken * STEP_GAINS).factor();
         let middle = MIDDLE as f32;
         let whole = decoded.samples.iter().map(|&p| (f32::from(p) - middle) * factor + middle);
         Ok((whole.collect(), unit.bits()))

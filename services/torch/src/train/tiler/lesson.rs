@@ -114,7 +114,11 @@ impl Teacher {
         let (head, tail) = partition::split(network, layer)?;
         let fields = network.heads.iter();
         let fields = fields.map(|head| HeadFields { anchors: head.mask.len(), classes: head.classes });
-        Ok(Self { head: Fixed::on(&head, device)?, tail: Fixed::on(&tail, device)?, fields: fields.collect() })
+        Ok(Self {
+            head: Fixed::on(&head, device)?,
+            tail: Fixed::on(&tail, device)?,
+            fields: fields.collect(),
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{JobError, Planned};
 use crate::train::{
-    checkpoint::replace_file,
+    checkpoint::{CheckpointError, replace_file},
     recipe::Point,
     tiler::{Progress, Scored},
 };
@@ -82,17 +82,20 @@ impl Files {
     /// # Errors
     /// [`JobError::File`].
     pub fn clear(&self) -> Result<(), JobError> {
-        for path in [&self.checkpoint, &self.mark, &self.diary] {
-            match std::fs::remove_file(path) {
-                Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                    let step = "removing";
-                    let path = path.clone();
-                    return Err(crate::train::checkpoint::CheckpointError::Io { path, step, source }.into());
-                }
-                _ => {}
-            }
+        [&self.checkpoint, &self.mark, &self.diary].into_iter().try_for_each(|path| remove(path))
+    }
+}
+
+/// Removes a file, if it is there.
+///
+/// # Errors
+/// [`JobError::File`].
+pub fn remove(path: &Path) -> Result<(), JobError> {
+    match std::fs::remove_file(path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(CheckpointError::Io { path: path.to_owned(), step: "removing", source }.into())
         }
-        Ok(())
+        _ => Ok(()),
     }
 }
 
@@ -117,12 +120,10 @@ pub fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, Jo
         Err(source) if source.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(source) => {
             let path = path.to_owned();
-            return Err(crate::train::checkpoint::CheckpointError::Io { path, step: "reading", source }.into());
+            return Err(CheckpointError::Io { path, step: "reading", source }.into());
         }
     };
-    serde_json::from_slice(&text)
-        .map(Some)
-        .map_err(|source| JobError::Mark { path: path.to_owned(), source })
+    serde_json::from_slice(&text).map(Some).map_err(|source| JobError::Mark { path: path.to_owned(), source })
 }
 
 /// Writes `path` as a whole.

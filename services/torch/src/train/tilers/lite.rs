@@ -55,11 +55,13 @@ pub(super) fn run(model: &mut Model, job: &Job<'_>, hear: &mut Listener<'_>) -> 
             }
             // Written after each point: a stopped job leaves a card of what is there.
             let so_far: Vec<Done> = finished.iter().flatten().cloned().collect();
-            card::write(&model.dir, &model.manifest.name, job.recipe, &so_far)?;
+            let (text, csv) = card::lite(&model.manifest.name, job.recipe, &so_far);
+            card::write(&model.dir, job.recipe.preset, &text, &csv)?;
         }
     }
     let all: Vec<Done> = finished.into_iter().flatten().collect();
-    let (card, curves) = card::write(&model.dir, &model.manifest.name, job.recipe, &all)?;
+    let (text, csv) = card::lite(&model.manifest.name, job.recipe, &all);
+    let (card, curves) = card::write(&model.dir, job.recipe.preset, &text, &csv)?;
     hear(&Event::Done { card, curves });
     Ok(())
 }
@@ -102,7 +104,8 @@ impl School {
         let (train, val) = (&sets.training, &sets.validation);
         let training =
             witness.attend((&recipe.train, train), count(train.len()), recipe.mirrored, job.stop, hear)?;
-        let validation = witness.attend((&recipe.validation, val), count(val.len()), false, job.stop, hear)?;
+        let validation =
+            witness.attend((&recipe.validation, val), count(val.len()), false, job.stop, hear)?;
         Ok(Self { layers: layers.to_vec(), training, validation })
     }
 }
@@ -180,8 +183,9 @@ fn train_point(
     let gains = &recipe.run().validation_gains;
     let read = model.tiler(point.layer, point.cr, Some(TilerKind::Lite))?;
     let bytes = sizes(model, point);
-    let read_back = trial::score_tiler(read.tiler(), codec, &teacher, validation, gains, recipe.training.batch)
-        .map_err(|source| failed(point, source))?;
+    let read_back =
+        trial::score_tiler(read.tiler(), codec, &teacher, validation, gains, recipe.training.batch)
+            .map_err(|source| failed(point, source))?;
     let best = diary.curve.iter().rfind(|v| v.best).map(|v| card::rounding(&v.points, &read_back));
     let seconds = before + began.elapsed().as_secs_f64();
     let done = Done {
@@ -217,7 +221,9 @@ fn store(
 
 /// Bytes of the learned tiler's file, and the device's share of them.
 fn sizes(model: &Model, point: Point) -> (u64, u64) {
-    let same = |e: &&autotiler_model::TilerEntry| (e.layer, e.cr, e.kind) == (point.layer, point.cr, TilerKind::Lite);
+    let same = |e: &&autotiler_model::TilerEntry| {
+        (e.layer, e.cr, e.kind) == (point.layer, point.cr, TilerKind::Lite)
+    };
     let entry = model.manifest.tilers.iter().find(same);
     let whole = entry.and_then(|e| std::fs::metadata(model.dir.join(&e.file)).ok()).map_or(0, |m| m.len());
     let count = |of: &str| -> u64 {

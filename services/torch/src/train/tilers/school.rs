@@ -40,7 +40,8 @@ pub struct Looked {
 /// Shares `layers` out so that the lessons of each pass, of `pictures` pictures, keep within [`MEMORY`].
 pub fn passes(network: &Network, layers: &[LayerIndex], pictures: usize) -> Vec<Vec<LayerIndex>> {
     let bytes = |shape: Shape| (shape.len() * 2 * pictures) as u64;
-    let heads: u64 = network.graph.outputs.iter().filter_map(|&id| network.graph.node(id)).map(|n| bytes(n.shape)).sum();
+    let heads: u64 =
+        network.graph.outputs.iter().filter_map(|&id| network.graph.node(id)).map(|n| bytes(n.shape)).sum();
     let mut passes: Vec<Vec<LayerIndex>> = Vec::new();
     let mut held = u64::MAX;
     for &layer in layers {
@@ -73,7 +74,8 @@ impl Witness {
     /// # Errors
     /// [`LessonError`].
     pub fn try_new(network: &Network, layers: &[LayerIndex], device: Device) -> Result<Self, LessonError> {
-        let node = |&layer: &LayerIndex| network.layer(layer).map(|l| l.node).ok_or(PartitionError::NoLayer(layer));
+        let node =
+            |&layer: &LayerIndex| network.layer(layer).map(|l| l.node).ok_or(PartitionError::NoLayer(layer));
         let mut told = layers.iter().map(node).collect::<Result<Vec<_>, _>>()?;
         told.extend(&network.graph.outputs);
         let graph = partition::extract(&network.graph, &network.graph.inputs, &told)?;
@@ -143,7 +145,7 @@ impl Witness {
 }
 
 /// An error and all its causes in one line.
-fn with_causes(error: &dyn std::error::Error) -> String {
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {
