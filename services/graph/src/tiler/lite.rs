@@ -1,6 +1,7 @@
 //! The learned tiler: the KLT plus a small branch on the device and a heavier one on the server.
 //!
-//! It starts as the KLT exactly: the encoder's branch starts small, the decoder's ends in zeros. The
+//! It starts as the KLT exactly: both branches end in zeros. (An encoder branch that only starts small costs
+//! as much at fine gains as a whole training wins back.) The
 //! decoder also sees how coarse the plane is, so one set of weights serves the whole range of gains.
 
 use std::sync::Arc;
@@ -107,12 +108,11 @@ fn branch_weights(spec: &TilerSpec, shape: &LiteShape) -> Vec<(String, Vec<usize
     let mut all = vec![
         ("tiler.mix".to_owned(), vec![e, spec.folded(), 1, 1], 1.0),
         ("tiler.look".to_owned(), vec![e, 1, 5, 5], 1.0),
-        ("tiler.out".to_owned(), vec![spec.maps, e, 1, 1], 0.02),
+        ("tiler.out".to_owned(), vec![spec.maps, e, 1, 1], 0.0),
         ("untiler.in".to_owned(), vec![d, spec.maps + 1, 5, 5], 1.0),
     ];
     if shape.gate {
-        // Closed gates stay closed unless something tells them where: no weight starts at 0.
-        all.push(("tiler.gate".to_owned(), vec![gates(spec), e, 1, 1], 0.1));
+        all.push(("tiler.gate".to_owned(), vec![gates(spec), e, 1, 1], 0.0));
     }
     for block in 0..shape.decoder_blocks {
         all.push((format!("untiler.{block}.a"), vec![d, d, 3, 3], 1.0));
