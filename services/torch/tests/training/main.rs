@@ -7,4 +7,6 @@
 )]
 
 mod detector;
+mod omni;
+mod paper;
 mod tiler;
