@@ -89,6 +89,12 @@ pub enum TilerError {
     Graph(#[from] GraphError),
 }
 
+/// Whether the weight `name` of a tiler's graph is a constant of its layout, which is not learned.
+pub fn is_constant(name: &str) -> bool {
+    ["tiler.unit", "untiler.unit", "untiler.sigma.weight"].contains(&name)
+        || name.starts_with("untiler.restore.") && !Restorer::owns(name)
+}
+
 /// The values of the weight `name`; empty when it is missing, which the builder then refuses by its name.
 pub fn weight_named(weights: &[Weight], name: &str) -> Arc<Vec<f32>> {
     weights.iter().find(|w| w.name == name).map_or_else(Default::default, |w| Arc::clone(&w.values))

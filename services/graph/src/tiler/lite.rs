@@ -1,21 +1,23 @@
 //! The learned tiler: the KLT plus a small branch on the device and a heavier one on the server.
 //!
-//! It starts as the KLT exactly: both branches end in zeros. (An encoder branch that only starts small costs
-//! as much at fine gains as a whole training wins back.) The
-//! decoder also sees how coarse the plane is, so one set of weights serves the whole range of gains.
+//! It starts as the KLT exactly, or as the KLT with [`Restorer`]: both branches end in zeros. (An encoder branch
+//! that only starts small costs as much at fine gains as a whole training wins back.) The decoder also sees how
+//! coarse the plane is, so one set of weights serves the whole range of gains; beside a restorer its branch works
+//! in steps of the quantiser, so that its correction fades as the plane gets finer.
 
 use std::sync::Arc;
 
 use autotiler_core::Shape;
 
 use super::{
-    AutoTiler, Klt, TilerError, TilerSpec, fold_space, from_plane, to_plane, unfold_space, weight,
+    AutoTiler, Klt, Restorer, TilerError, TilerSpec, fold_space, from_plane, to_plane, unfold_space, weight,
     weight_named,
 };
 use crate::{
     builder::GraphBuilder,
     graph::{Graph, GraphError, NodeId, Weight},
     op::{Activation, Op},
+    tiler::omni::{DEVIATION, restorer},
 };
 
 /// Plane units are divided by this before the decoder's branch, which works on values around 1.
@@ -84,6 +86,15 @@ impl Lite {
             weights.push(weight(&format!("{name}.bias"), &dims[..1], vec![bias; dims[0]]));
         }
         Ok(Self { spec, shape, weights })
+    }
+
+    /// The same with a restorer of its own for each map, which starts as `restorer`. `deviation` holds the
+    /// standard deviation of each map in plane units ([`super::KltFit::deviation`]).
+    #[must_use]
+    pub fn with_restorer(mut self, deviation: &[f32], restorer: &Restorer) -> Self {
+        self.weights.push(weight(DEVIATION, &[deviation.len()], deviation.to_vec()));
+        self.weights.extend(restorer.for_each(self.spec.maps).weights().iter().cloned());
+        self
     }
 
     /// The tiler that [`AutoTiler::weights`] gave: the widths are read off the weights.
@@ -221,11 +232,20 @@ impl AutoTiler for Lite {
         let mut builder = GraphBuilder::new();
         let b = &mut builder;
         let (maps, rate) = from_plane(b, spec)?;
-        let linear = conv(b, source, "untiler.linear", (spec.maps, spec.folded(), 1, 1), maps)?;
+        let deviation = weight_named(source, DEVIATION);
+        let restored = match deviation.as_slice() {
+            [] => None,
+            some => Some(Restorer::from_weights(source).restore(b, some, maps, rate)?),
+        };
+        let straight = restored.unwrap_or(maps);
+        let linear = conv(b, source, "untiler.linear", (spec.maps, spec.folded(), 1, 1), straight)?;
         let size = spec.maps_shape();
-        let rate = b.push_shaped(Op::Expand, &[rate], Shape::new(1, size.h, size.w))?;
-        let unit = scale(b, "untiler.unit", vec![PLANE_UNIT.recip(); spec.maps], maps)?;
-        let seen = b.push(Op::Concat, &[unit, rate])?;
+        let spread = b.push_shaped(Op::Expand, &[rate], Shape::new(1, size.h, size.w))?;
+        let unit = match restored {
+            Some(_) => restorer::in_steps(b, maps, rate)?,
+            None => scale(b, "untiler.unit", vec![PLANE_UNIT.recip(); spec.maps], maps)?,
+        };
+        let seen = b.push(Op::Concat, &[unit, spread])?;
         let mut state = conv(b, source, "untiler.in", (spec.maps + 1, d, 5, 1), seen)?;
         state = leaky(b, state)?;
         for block in 0..self.shape.decoder_blocks {
@@ -234,7 +254,11 @@ impl AutoTiler for Lite {
             let inner = conv(b, source, &format!("untiler.{block}.b"), (d, d, 3, 1), inner)?;
             state = b.push(Op::Add, &[state, inner])?;
         }
-        let branch = conv(b, source, "untiler.out", (d, spec.folded(), 3, 1), state)?;
+        let mut branch = conv(b, source, "untiler.out", (d, spec.folded(), 3, 1), state)?;
+        if restored.is_some() {
+            let step = restorer::relative_step(b, rate)?;
+            branch = b.push(Op::Mul, &[branch, step])?;
+        }
         let branch =
             scale(b, "untiler.sigma.weight", weight_named(source, "untiler.sigma.weight").to_vec(), branch)?;
         let folded = b.push(Op::Add, &[linear, branch])?;

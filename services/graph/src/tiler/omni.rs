@@ -4,7 +4,7 @@
 //! The KLT is fitted to feature maps of generated pictures. What it loses against one fitted to real pictures is
 //! made up on the server by [`Restorer`], a few kilobytes of convolutions that were trained once.
 
-mod restorer;
+pub(super) mod restorer;
 
 pub use restorer::Restorer;
 
@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Weight with the maps' standard deviations.
-const DEVIATION: &str = "untiler.deviation";
+pub(super) const DEVIATION: &str = "untiler.deviation";
 
 /// A transform with the shared restorer.
 #[derive(Debug, Clone, PartialEq)]

@@ -89,6 +89,9 @@ fn lite_starts_as_the_klt() {
     let values = feature(shape, 3);
     assert_eq!(round_trip(&lite, &values, Gain(10)), round_trip(&start, &values, Gain(10)));
     assert_eq!(Lite::from_weights(lite.spec, lite.weights()), lite);
+    let restored = lite.with_restorer(&[1.0; 6], &Restorer::untrained(4, || 0.3));
+    assert_eq!(round_trip(&restored, &values, Gain(10)), round_trip(&start, &values, Gain(10)));
+    assert_eq!(Lite::from_weights(restored.spec, restored.weights()), restored);
     assert_eq!(Klt::from_weights(start.spec, &start.weights()), start);
 }
 

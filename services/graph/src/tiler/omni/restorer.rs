@@ -52,6 +52,18 @@ impl Restorer {
         Self { weights }
     }
 
+    /// One that starts as this, with weights of its own for each of `maps`.
+    pub fn for_each(&self, maps: usize) -> Self {
+        let own = |w: &Weight| {
+            let mut dims = w.dims.clone();
+            if let Some(first) = dims.first_mut() {
+                *first *= maps;
+            }
+            weight(&w.name, &dims, w.values.repeat(maps))
+        };
+        Self { weights: self.weights.iter().map(own).collect() }
+    }
+
     /// Picks the restorer's weights out of those of a file.
     pub fn from_weights(weights: &[Weight]) -> Self {
         Self { weights: weights.iter().filter(|w| Self::owns(&w.name)).cloned().collect() }
@@ -63,13 +75,14 @@ impl Restorer {
         part.is_some_and(|(part, _)| PARTS.iter().any(|(name, ..)| *name == part))
     }
 
-    /// All weights. In graphs each is repeated along its first dimension, once for every map.
+    /// All weights. In graphs each is repeated along its first dimension, once for every map; not so where every
+    /// map has its own.
     pub fn weights(&self) -> &[Weight] {
         &self.weights
     }
 
     /// Adds the correction to `maps`, which are in plane units with their gain undone.
-    pub(super) fn restore(
+    pub(in super::super) fn restore(
         &self,
         builder: &mut GraphBuilder,
         deviation: &[f32],
@@ -78,8 +91,7 @@ impl Restorer {
     ) -> Result<NodeId, GraphError> {
         let shape = builder.shape(maps);
         let step = exponential(builder, "step", OCTAVES_PER_RATE, UNIT_STEP, rate)?;
-        let per_step = exponential(builder, "per-step", -OCTAVES_PER_RATE, UNIT_STEP.recip(), rate)?;
-        let in_steps = builder.push(Op::Mul, &[maps, per_step])?;
+        let in_steps = in_steps(builder, maps, rate)?;
         let level = levels(builder, deviation, shape, rate)?;
         let looked = self.conv(builder, "look", shape.c, in_steps)?;
         let level = self.conv(builder, "level", shape.c, level)?;
@@ -100,14 +112,17 @@ impl Restorer {
         maps: usize,
         input: NodeId,
     ) -> Result<NodeId, GraphError> {
+        let named = |name: String| self.weights.iter().find(|w| w.name == name);
+        let outputs = named(format!("{PREFIX}out.bias")).map_or(0, |bias| bias.values.len());
+        let times = if outputs == maps { 1 } else { maps };
         let mut repeated = |end: &str| {
             let name = format!("{PREFIX}{part}.{end}");
-            let found = self.weights.iter().find(|w| w.name == name);
+            let found = named(name.clone());
             let (dims, values) =
                 found.map_or((&[][..], &[][..]), |w| (w.dims.as_slice(), w.values.as_slice()));
             let mut dims = if dims.is_empty() { vec![1] } else { dims.to_vec() };
-            dims[0] *= maps;
-            Ok((dims[0], builder.weight(name, dims, values.repeat(maps))?))
+            dims[0] *= times;
+            Ok((dims[0], builder.weight(name, dims, values.repeat(times))?))
         };
         let (out, weight) = repeated("weight")?;
         let bias = Some(repeated("bias")?.1);
@@ -115,6 +130,24 @@ impl Restorer {
             Op::Conv { weight, bias, out, size: SIZE, stride: 1, pad: SIZE / 2, dilation: 1, groups: maps };
         builder.push(conv, &[input])
     }
+}
+
+/// Maps in steps of the codec's quantiser.
+pub(in super::super) fn in_steps(
+    builder: &mut GraphBuilder,
+    maps: NodeId,
+    rate: NodeId,
+) -> Result<NodeId, GraphError> {
+    let per_step = exponential(builder, "per-step", -OCTAVES_PER_RATE, UNIT_STEP.recip(), rate)?;
+    builder.push(Op::Mul, &[maps, per_step])
+}
+
+/// The codec's step in units of the one at a gain of a quarter, 1x1x1.
+pub(in super::super) fn relative_step(
+    builder: &mut GraphBuilder,
+    rate: NodeId,
+) -> Result<NodeId, GraphError> {
+    exponential(builder, "relative-step", OCTAVES_PER_RATE, 0.25, rate)
 }
 
 /// `scale * 2^(octaves * input)` of a 1x1x1 input.
