@@ -6,11 +6,13 @@ use anyhow::Context as _;
 
 const PROGRAM: &str = "autotiler-train";
 
-/// Train a detector or a learned tiler. All arguments go to `autotiler-train`, which is built with libtorch
-/// (`make train`); `autotiler train -- --help` shows them.
+/// Train a detector, or all learned tilers of a network by one recipe.
+///
+/// All arguments go to `autotiler-train`, which is built with libtorch (`make train`); `autotiler train -- --help`
+/// and `autotiler train tilers --help` show them.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// What to train and how: `tiler --model DIR --data VOCDIR --layer L`, or `detector ...`.
+    /// What to train and how: `tilers --model DIR --data VOCDIR --preset lite|paper|omni`, or `detector ...`.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
     args: Vec<OsString>,
 }

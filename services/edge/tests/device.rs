@@ -333,7 +333,7 @@ async fn what_cannot_work_is_refused_with_the_remedy() {
     let refused = async |point: &str, more: &[&str]| {
         format!("{:#}", bench.start(point, more).ended().await.unwrap_err())
     };
-    assert!(refused("layer=1,cr=1,bits=8k", &[]).await.contains("train tiler"));
+    assert!(refused("layer=1,cr=1,bits=8k", &[]).await.contains("train tilers"));
     assert!(refused("layer=0,cr=1,bits=8", &[]).await.contains("out of reach"));
     assert!(refused(SPLIT, &["--source", "images:absent"]).await.contains("absent"));
     assert!(refused(SPLIT, &["--ffmpeg", "absent-ffmpeg"]).await.contains("absent-ffmpeg"));

@@ -127,7 +127,7 @@ pub enum ModelError {
         source: TilerError,
     },
     /// No tiler for an operating point.
-    #[error("{} has no tiler for layer {layer} at compression ratio {cr}; it has {available}. Make one with: autotiler train tiler --model {} --layer {layer} --cr {cr} --data VOCDIR", dir.display(), dir.display())]
+    #[error("{} has no tiler for layer {layer} at compression ratio {cr}; it has {available}. Make one with: autotiler train tilers --model {} --only {layer}:{cr} --data VOCDIR", dir.display(), dir.display())]
     NoTiler {
         /// The directory.
         dir: PathBuf,

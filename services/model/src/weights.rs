@@ -92,6 +92,20 @@ pub fn encode(weights: &[Weight], precision: Precision) -> Result<Vec<u8>, Weigh
     Ok(safetensors::serialize(views, None)?)
 }
 
+/// What `weights` are after they were stored and read again, in their order: training and measuring with these is
+/// training and measuring what lies on disk.
+///
+/// # Errors
+/// As [`encode`].
+pub fn rounded(weights: &[Weight], precision: Precision) -> Result<Vec<Weight>, WeightsError> {
+    let read = decode(&encode(weights, precision)?)?;
+    let of = |weight: &Weight| {
+        let found = read.binary_search_by(|other| other.name.cmp(&weight.name)).ok();
+        found.and_then(|at| read.get(at)).unwrap_or(weight).clone()
+    };
+    Ok(weights.iter().map(of).collect())
+}
+
 /// Bytes that a device must load from a tiler's file: those of the encoder's tensors, scales included.
 ///
 /// # Errors

@@ -53,6 +53,22 @@ proptest::proptest! {
 }
 
 #[test]
+fn rounding_twice_is_rounding_once_and_keeps_the_order() {
+    let kernel = |name: &str| Weight {
+        name: name.to_owned(),
+        dims: vec![2, 3, 1, 1],
+        values: Arc::new(vec![0.31, -0.7, 1e-3, 12.0, 7.7, -3.3]),
+    };
+    let weights = [kernel("untiler.b.weight"), kernel("tiler.b.weight"), weight("tiler.b.bias", vec![0.1, 0.2])];
+    for precision in [Precision::F32, Precision::F16, Precision::I8] {
+        let once = rounded(&weights, precision).unwrap();
+        assert!(once.iter().zip(&weights).all(|(a, b)| a.name == b.name), "{precision:?}");
+        assert_eq!(rounded(&once, precision).unwrap(), once, "{precision:?}");
+    }
+    assert_eq!(rounded(&weights, Precision::F32).unwrap(), weights);
+}
+
+#[test]
 fn eight_bits_say_what_is_missing() {
     let tensor =
         |dtype, dims: &[usize], bytes: &'static [u8]| TensorView::new(dtype, dims.to_vec(), bytes).unwrap();

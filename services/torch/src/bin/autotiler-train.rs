@@ -6,12 +6,11 @@ mod autotiler_train {
     pub(crate) mod device;
     pub(crate) mod display;
     pub(crate) mod environment;
-    pub(crate) mod tiler;
     pub(crate) mod tilers;
 }
 
 use anyhow::Result;
-use autotiler_train::{detector, environment, tiler, tilers};
+use autotiler_train::{detector, environment, tilers};
 use clap::{Parser, Subcommand};
 
 /// Train the networks of Auto-Tiler.
@@ -28,7 +27,6 @@ struct Args {
 #[derive(Debug, Subcommand)]
 enum What {
     Detector(detector::Args),
-    Tiler(tiler::Args),
     Tilers(tilers::Args),
 }
 
@@ -37,7 +35,6 @@ fn main() -> Result<()> {
     environment::set();
     match args.what {
         What::Detector(args) => detector::run(&args),
-        What::Tiler(args) => tiler::run(&args),
         What::Tilers(args) => tilers::run(&args),
     }
 }

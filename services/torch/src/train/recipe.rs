@@ -157,6 +157,7 @@ impl RecipeFile {
             validate_every: t.validate_every,
             patience: t.patience,
             seed: t.seed,
+            precision: self.precision,
         }
     }
 

@@ -19,9 +19,10 @@ use std::{
 use autotiler_core::Gain;
 use autotiler_graph::{
     GraphError,
-    tiler::{Klt, Lite, LiteShape, TilerError},
+    tiler::{Lite, LiteShape, TilerError},
 };
 use autotiler_hevc::EncoderOptions;
+use autotiler_model::{Precision, WeightsError};
 use serde::{Deserialize, Serialize};
 use tch::TchError;
 
@@ -29,6 +30,7 @@ use self::{
     codec::CodecError,
     lesson::{LessonError, Lessons, Teacher},
     run::Run,
+    start::Start,
 };
 use super::checkpoint::CheckpointError;
 use crate::executor::ExecutorError;
@@ -57,6 +59,9 @@ pub struct Recipe {
     pub patience: u32,
     /// Seed of first weights, order of pictures and gains.
     pub seed: u64,
+    /// How the weights will be stored: what is trained and validated is rounded like that in every step, and
+    /// gradients pass it.
+    pub precision: Precision,
 }
 
 /// What a run says while it goes on.
@@ -129,6 +134,9 @@ pub enum TilerTrainingError {
     /// libtorch refused.
     #[error("training step")]
     Torch(#[from] TchError),
+    /// Weights that cannot be stored.
+    #[error("rounding the weights as they will be stored")]
+    Rounding(#[from] WeightsError),
     /// The checkpoint.
     #[error("checkpoint")]
     Checkpoint(#[from] CheckpointError),
@@ -168,7 +176,7 @@ pub struct Course<'a> {
 /// [`TilerTrainingError`].
 pub fn train(
     recipe: &Recipe,
-    start: &Klt,
+    start: &Start,
     shape: LiteShape,
     course: &mut Course<'_>,
 ) -> Result<Lite, TilerTrainingError> {

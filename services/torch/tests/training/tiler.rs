@@ -1,21 +1,26 @@
 //! A tiler of a small random detector, through the real codec. Needs ffmpeg with libx265.
 
-use std::path::Path;
+use std::{
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use autotiler_core::{CompressionRatio, Gain, LayerIndex};
 use autotiler_graph::{
     darknet::{BatchNorm, Cfg, Network, init},
-    partition,
-    tiler::{Klt, Lite, LiteShape, TilerSpec},
+    tiler::{Lite, LiteShape, TilerSpec},
 };
 use autotiler_hevc::EncoderOptions;
+use autotiler_model::{Precision, weights};
 use autotiler_scene::{World, WorldOptions};
 use autotiler_torch::train::tiler::{
     Course, Progress, Recipe, Scored, TilerTrainingError,
-    distillation::HeadFields,
-    lesson::{Fixed, Lessons, Teacher},
-    picture_batch, start, train,
+    lesson::{Lessons, Teacher},
+    picture_batch,
+    start::{self, Start},
+    train,
 };
+use tch::Device;
 
 const CFG: &str = "[net]\nwidth=64\nheight=64\nchannels=3\n\
     [convolutional]\nfilters=8\nsize=3\nstride=2\npad=1\nactivation=leaky\n\
@@ -28,17 +33,14 @@ struct School {
     teacher: Teacher,
     training: Lessons,
     validation: Lessons,
-    klt: Klt,
+    start: Start,
 }
 
 fn school() -> School {
     let cfg = Cfg::parse(CFG).unwrap();
     let network = Network::build(&cfg, &init(&cfg, 1).unwrap(), BatchNorm::Folded).unwrap();
     let layer = LayerIndex(1);
-    let (head, tail) = partition::split(&network, layer).unwrap();
-    let fields = vec![HeadFields { anchors: 2, classes: 2 }];
-    let teacher =
-        Teacher { head: Fixed::try_new(&head).unwrap(), tail: Fixed::try_new(&tail).unwrap(), fields };
+    let teacher = Teacher::try_new(&network, layer, Device::Cpu).unwrap();
     let lessons = |seed: u64, count: u32| {
         let world = World::new(WorldOptions { seed, width: 64, height: 64 });
         let mut lessons = Lessons::default();
@@ -51,8 +53,8 @@ fn school() -> School {
     let (training, validation) = (lessons(1, 16), lessons(2, 8));
     let shape = network.layer(layer).unwrap().shape;
     let spec = TilerSpec::new(layer, shape, CompressionRatio::ONE).unwrap();
-    let klt = start::fit(spec, &teacher, &training, 1).unwrap();
-    School { teacher, training, validation, klt }
+    let start = start::fit(spec, &teacher, &training, 1).unwrap();
+    School { teacher, training, validation, start }
 }
 
 fn recipe(steps: u64) -> Recipe {
@@ -66,18 +68,26 @@ fn recipe(steps: u64) -> Recipe {
         validate_every: 10,
         patience: 100,
         seed: 1,
+        precision: Precision::I8,
     }
 }
 
 /// Score and points of each validation.
 type Scores = Vec<(f64, Vec<Scored>)>;
 
-fn run(school: &School, checkpoint: &Path, recipe: &Recipe) -> (Result<Lite, TilerTrainingError>, Scores) {
+/// Trains until `stop_at` steps are made, or to the end.
+fn run_until(
+    school: &School,
+    checkpoint: &Path,
+    recipe: &Recipe,
+    stop_at: u64,
+) -> (Result<Lite, TilerTrainingError>, Scores) {
     let mut scores = Vec::new();
-    let shape = LiteShape { encoder_width: 4, decoder_width: 8, decoder_blocks: 1 };
+    let shape = LiteShape { encoder_width: 4, decoder_width: 8, decoder_blocks: 1, gate: true };
+    let stop = AtomicBool::new(false);
     let trained = train(
         recipe,
-        &school.klt,
+        &school.start,
         shape,
         &mut Course {
             teacher: &school.teacher,
@@ -85,14 +95,23 @@ fn run(school: &School, checkpoint: &Path, recipe: &Recipe) -> (Result<Lite, Til
             validation: &school.validation,
             codec: EncoderOptions::default(),
             checkpoint,
-            report: &mut |progress| {
-                if let Progress::Validated { score, points, .. } = progress {
-                    scores.push((*score, points.clone()));
-                }
+            origin: "here",
+            stop: &stop,
+            report: &mut |progress| match progress {
+                Progress::Validated { score, points, .. } => scores.push((*score, points.clone())),
+                Progress::Step { step, .. } => stop.store(*step >= stop_at, Ordering::Relaxed),
             },
         },
     );
     (trained, scores)
+}
+
+fn run(school: &School, checkpoint: &Path, recipe: &Recipe) -> (Result<Lite, TilerTrainingError>, Scores) {
+    run_until(school, checkpoint, recipe, u64::MAX)
+}
+
+fn bytes(lite: &Lite) -> Vec<u8> {
+    weights::encode(&lite.weights, Precision::I8).unwrap()
 }
 
 #[test]
@@ -110,10 +129,29 @@ fn a_tiler_gets_better_than_its_start_and_a_resumed_run_repeats() {
     assert!(out.values.iter().any(|value| *value != 0.0));
 
     let (again, same) = run(&school, &dir.path().join("b"), &recipe(40));
-    assert_eq!((again.unwrap(), same), (lite.clone(), scores.clone()));
+    let again = again.unwrap();
+    assert_eq!((bytes(&again), &same), (bytes(&lite), &scores));
     // Its checkpoint says that it is finished: nothing is done again.
     let (finished, none) = run(&school, &dir.path().join("b"), &recipe(40));
-    assert_eq!((finished.unwrap(), none.len()), (lite, 0));
+    assert_eq!((finished.unwrap(), none.len()), (again, 0));
+
+    let path = dir.path().join("c");
+    let (stopped, mut seen) = run_until(&school, &path, &recipe(40), 20);
+    assert!(matches!(stopped, Err(TilerTrainingError::Stopped { step: 20, .. })), "{stopped:?}");
+    let (resumed, rest) = run(&school, &path, &recipe(40));
+    seen.extend(rest);
+    assert_eq!((bytes(&resumed.unwrap()), seen), (bytes(&lite), scores));
+}
+
+#[test]
+fn a_loss_that_is_no_number_ends_the_run_and_keeps_nothing() {
+    let mut school = school();
+    school.start.klt.mean[0] = f32::NAN;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("run");
+    let (broken, _) = run(&school, &path, &recipe(10));
+    assert!(matches!(broken, Err(TilerTrainingError::Diverged { step: 0, .. })), "{broken:?}");
+    assert!(!path.exists());
 }
 
 #[test]

@@ -55,7 +55,7 @@ pub(crate) struct Args {
     /// Where tensors live: cpu or cuda.
     #[arg(long, value_enum, default_value_t = DeviceArg::Cpu)]
     device: DeviceArg,
-    /// Only these points of the recipe, as LAYER:CR.
+    /// Only these points, in the recipe or not, as LAYER:CR.
     #[arg(long, value_name = "LAYER:CR", value_delimiter = ',')]
     only: Vec<Point>,
     /// Forget checkpoints and marks, and begin anew.

@@ -5,19 +5,22 @@ use std::path::Path;
 use autotiler_core::Gain;
 use autotiler_graph::{
     Graph, Weight,
-    tiler::{Klt, Lite, LiteShape},
+    tiler::{Lite, LiteShape, is_constant},
 };
+use autotiler_model::{Precision, restorer, weights};
 use rand::{Rng as _, SeedableRng as _, seq::SliceRandom as _};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use super::{
     Course, Progress, Recipe, Scored, TilerTrainingError,
     measure::{emphasis, relative_score},
+    start::Start,
     trial::Trial,
 };
 use crate::{
+    engine::load_weight,
     parameters::Parameters,
     train::{
         checkpoint,
@@ -35,8 +38,6 @@ const USUAL_WEIGHT: f64 = 0.25;
 const LINEAR_PACE: f64 = 0.3;
 /// Tensors of a checkpoint.
 const TENSORS: [&str; 4] = ["flat", "best", "adam.first", "adam.second"];
-/// Weights that only change units.
-const UNITS: [&str; 3] = ["tiler.unit", "untiler.unit", "untiler.sigma.weight"];
 
 /// What a checkpoint says beside the tensors.
 #[derive(Debug, Serialize, Deserialize)]
@@ -70,17 +71,19 @@ impl Run {
     /// A new run, or the one in the checkpoint.
     pub(super) fn start(
         recipe: &Recipe,
-        start: &Klt,
+        start: &Start,
         shape: LiteShape,
         course: &mut Course<'_>,
     ) -> Result<Self, TilerTrainingError> {
         let mut rng = ChaCha8Rng::seed_from_u64(recipe.seed);
         // Sum of twelve uniform numbers: near enough to a normal one.
-        let lite = Lite::from_klt(start, shape, || (0..12).map(|_| rng.random::<f32>()).sum::<f32>() - 6.0)?;
+        let lite =
+            Lite::from_klt(&start.klt, shape, || (0..12).map(|_| rng.random::<f32>()).sum::<f32>() - 6.0)?;
+        let lite = lite.with_restorer(&start.deviation, &restorer::shipped()?);
         let trial = Trial::try_new(&lite, course.codec.clone())?;
         let all = trial.all_weights();
         let device = course.teacher.tail.device();
-        let parameters = Parameters::try_new(&all, device, |w| !UNITS.contains(&w.name.as_str()))?;
+        let parameters = Parameters::try_new(&all, device, |w| !is_constant(&w.name))?;
         let pace = parameters.per_weight(&all, pace)?;
         let state = State {
             recipe: recipe.clone(),
@@ -130,7 +133,7 @@ impl Run {
         let gains = self.gains();
         let device = course.teacher.tail.device();
         let batch = course.training.batch(&numbers)?.to_device(device)?;
-        let weights = self.parameters.weights()?;
+        let weights = self.as_stored()?;
         let heard = self.trial.listen(&weights, course.teacher, &batch, &gains)?;
         let emphasis = Tensor::f_from_slice(&emphasis(&gains, &self.state.start))?.f_to_device(device)?;
         let loss = heard.divergence.f_mul(&emphasis)?.f_mean(Kind::Float)?;
@@ -188,9 +191,30 @@ impl Run {
         (0..self.recipe.batch).map(|_| Gain(rng.random_range(low..=high.max(low)))).collect()
     }
 
+    /// The weights as they would be if they were stored now; gradients pass the rounding.
+    fn as_stored(&self) -> Result<Vec<Tensor>, TilerTrainingError> {
+        let exact = self.parameters.weights()?;
+        if self.recipe.precision == Precision::F32 {
+            return Ok(exact);
+        }
+        let now =
+            self.parameters.write_into(&self.all, self.parameters.flat(), self.parameters.statistics())?;
+        let rounded = weights::rounded(&now.weights, self.recipe.precision)?;
+        let device = self.parameters.flat().device();
+        let round = |(exact, weight): (Tensor, &Weight)| {
+            // What only changes units is not in the file.
+            if is_constant(&weight.name) {
+                return Ok(exact);
+            }
+            let stored = load_weight(weight, device, Kind::Float)?;
+            exact.f_add(&stored.f_sub(&exact)?.f_detach()?)
+        };
+        Ok(exact.into_iter().zip(&rounded).map(round).collect::<Result<_, TchError>>()?)
+    }
+
     /// Scores the weights as they are now, and remembers them if they are the best.
     pub(super) fn validate(&mut self, course: &mut Course<'_>) -> Result<(), TilerTrainingError> {
-        let weights = self.parameters.weights()?;
+        let weights = self.as_stored()?;
         let (teacher, lessons) = (course.teacher, course.validation);
         let score = |&gain: &Gain| self.trial.score(&weights, teacher, lessons, gain, self.recipe.batch);
         let points = self.recipe.validation_gains.iter().map(score).collect::<Result<Vec<_>, _>>()?;

@@ -14,6 +14,15 @@ const PICTURES: usize = 192;
 /// Pictures in one backward pass.
 const BATCH: usize = 8;
 
+/// What learning starts from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Start {
+    /// The transform.
+    pub klt: Klt,
+    /// Standard deviation of each of its maps, plane units.
+    pub deviation: Vec<f32>,
+}
+
 /// Why there is no transform.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -39,7 +48,7 @@ impl From<crate::executor::ExecutorError> for StartError {
 ///
 /// # Errors
 /// [`StartError`].
-pub fn fit(spec: TilerSpec, teacher: &Teacher, lessons: &Lessons, seed: i64) -> Result<Klt, StartError> {
+pub fn fit(spec: TilerSpec, teacher: &Teacher, lessons: &Lessons, seed: i64) -> Result<Start, StartError> {
     let count = PICTURES.min(lessons.len());
     let numbers: Vec<usize> = (0..count).map(|i| i * lessons.len() / count.max(1)).collect();
     let mut fit = KltFit::new(spec);
@@ -59,7 +68,8 @@ pub fn fit(spec: TilerSpec, teacher: &Teacher, lessons: &Lessons, seed: i64) -> 
         outer.f_to_device(Device::Cpu)?.f_copy_data(&mut products, len)?;
         sensitivity.iter_mut().zip(products).for_each(|(sum, product)| *sum += product);
     }
-    Ok(fit.finish(Some(&sensitivity))?)
+    let klt = fit.finish(Some(&sensitivity))?;
+    Ok(Start { deviation: fit.deviation(&klt), klt })
 }
 
 /// Gradient, at the features, of the raw heads in a random direction, each value weighted by the root of the

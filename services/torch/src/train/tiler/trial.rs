@@ -6,6 +6,7 @@ use autotiler_graph::{
     tiler::{AutoTiler, GAIN_SHAPE, gain_input},
 };
 use autotiler_hevc::EncoderOptions;
+use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
 use super::{
@@ -17,6 +18,7 @@ use super::{
 use crate::{
     engine::load_weight,
     executor::{Executor, Mode},
+    train::yolo::floats,
 };
 
 /// Both graphs of a tiler and a codec; it holds no weights.
@@ -115,35 +117,100 @@ impl Trial {
         gain: Gain,
         batch: usize,
     ) -> Result<Scored, TilerTrainingError> {
+        Ok(self.score_each(weights, teacher, lessons, gain, batch)?.0)
+    }
+
+    /// Like [`Self::score`], with the divergence of each picture.
+    ///
+    /// # Errors
+    /// [`TilerTrainingError`].
+    pub fn score_each(
+        &mut self,
+        weights: &[Tensor],
+        teacher: &Teacher,
+        lessons: &Lessons,
+        gain: Gain,
+        batch: usize,
+    ) -> Result<(Scored, Vec<f64>), TilerTrainingError> {
         let _no_grad = tch::no_grad_guard();
         let (mut divergence, mut error, mut bits, mut pictures) = (0.0, 0.0, 0.0, 0.0);
+        let mut each = Vec::with_capacity(lessons.len());
         let numbers: Vec<usize> = (0..lessons.len()).collect();
         for numbers in numbers.chunks(batch.max(1)) {
             let asked = lessons.batch(numbers)?.to_device(teacher.tail.device())?;
             let heard = self.listen(weights, teacher, &asked, &vec![gain; numbers.len()])?;
             divergence += heard.divergence.f_sum(Kind::Double)?.f_double_value(&[])?;
+            each.extend(floats(&heard.divergence)?.into_iter().map(f64::from));
             error += heard.feature_error.f_double_value(&[])? * numbers.len() as f64;
             bits += heard.mean_bits() * numbers.len() as f64;
             pictures += numbers.len() as f64;
         }
         let mean = |sum: f64| sum / pictures;
-        Ok(Scored { gain, bits: mean(bits), divergence: mean(divergence), feature_error: mean(error) })
+        let (bits, divergence, feature_error) = (mean(bits), mean(divergence), mean(error));
+        Ok((Scored { gain, bits, divergence, feature_error }, each))
     }
 }
 
-/// Scores a tiler as it is on all `lessons` at each of `gains`.
+/// One gain of a comparison of two tilers, picture by picture.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Paired {
+    /// The gain.
+    pub gain: Gain,
+    /// The second tiler's scores.
+    pub second: Scored,
+    /// Mean divergence of the second less that of the first, as a share of the first's.
+    pub change: f64,
+    /// Standard error of that over pictures.
+    pub error: f64,
+}
+
+/// Sends all `lessons` through both tilers, which have the same planes, at each of `gains`.
 ///
 /// # Errors
 /// [`TilerTrainingError`].
-pub fn score_tiler(
-    tiler: &dyn AutoTiler,
+pub fn compare(
+    (first, second): (&dyn AutoTiler, &dyn AutoTiler),
     codec: EncoderOptions,
-    teacher: &Teacher,
-    lessons: &Lessons,
+    (teacher, lessons): (&Teacher, &Lessons),
     gains: &[Gain],
     batch: usize,
-) -> Result<Vec<Scored>, TilerTrainingError> {
-    let mut trial = Trial::try_new(tiler, codec)?;
-    let weights = trial.fixed_weights(teacher.tail.device())?;
-    gains.iter().map(|&gain| trial.score(&weights, teacher, lessons, gain, batch)).collect()
+) -> Result<Vec<Paired>, TilerTrainingError> {
+    let device = teacher.tail.device();
+    let mut trial = Trial::try_new(first, codec)?;
+    let first = trial.fixed_weights(device)?;
+    // Both have the same graphs, so one codec serves both and the second's weights fit.
+    let (encoder, decoder) = (second.encoder()?, second.decoder()?);
+    let second = encoder.weights.iter().chain(&decoder.weights);
+    let second = second.map(|w| load_weight(w, device, Kind::Float)).collect::<Result<Vec<_>, _>>()?;
+    let pair = |&gain: &Gain| {
+        let (_, one) = trial.score_each(&first, teacher, lessons, gain, batch)?;
+        let (scored, other) = trial.score_each(&second, teacher, lessons, gain, batch)?;
+        let (change, error) = paired_change(&one, &other);
+        Ok(Paired { gain, second: scored, change, error })
+    };
+    gains.iter().map(pair).collect()
+}
+
+/// Mean difference of pairs as a share of the first's mean, and its standard error.
+fn paired_change(one: &[f64], other: &[f64]) -> (f64, f64) {
+    let count = one.len().min(other.len()).max(1) as f64;
+    let mean = one.iter().sum::<f64>() / count;
+    let differences: Vec<f64> = one.iter().zip(other).map(|(a, b)| b - a).collect();
+    let change = differences.iter().sum::<f64>() / count;
+    let squares: f64 = differences.iter().map(|d| (d - change).powi(2)).sum();
+    let error = (squares / (count - 1.0).max(1.0) / count).sqrt();
+    (change / mean.max(1e-9), error / mean.max(1e-9))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_of_pairs_by_hand() {
+        // Differences 1, 1, 4 of mean 2 and variance 3; the first's mean is 4.
+        let (change, error) = paired_change(&[2.0, 4.0, 6.0], &[3.0, 5.0, 10.0]);
+        assert!((change - 0.5).abs() < 1e-12 && (error - 0.25).abs() < 1e-12, "{change} {error}");
+        assert_eq!(paired_change(&[1.0, 2.0], &[1.0, 2.0]), (0.0, 0.0));
+    }
 }

@@ -8,7 +8,7 @@ use super::{JobError, Planned};
 use crate::train::{
     checkpoint::{CheckpointError, replace_file},
     recipe::Point,
-    tiler::{Progress, Scored},
+    tiler::{Progress, Scored, trial::Paired},
 };
 
 /// One validation of a run.
@@ -55,8 +55,8 @@ pub struct Done {
     pub seconds: f64,
     /// All validations, the start's first.
     pub curve: Vec<Validation>,
-    /// The stored weights, read back, by gain.
-    pub read_back: Vec<Scored>,
+    /// The stored weights, read back, against the same in 32 bits: picture by picture, by gain.
+    pub pairs: Vec<Paired>,
 }
 
 /// Names of a point's files in the folder of the job.

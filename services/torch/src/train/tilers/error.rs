@@ -18,14 +18,6 @@ pub enum JobError {
     /// The recipe.
     #[error(transparent)]
     Recipe(#[from] RecipeError),
-    /// A point was asked for that the recipe does not have.
-    #[error("point {asked} is not in the recipe, which has {}", has.join(", "))]
-    NotInRecipe {
-        /// As asked for.
-        asked: Point,
-        /// What there is.
-        has: Vec<String>,
-    },
     /// Single points of a preset that trains all of them as one.
     #[error("--only does not go with preset paper: its tilers share their parts and are trained together")]
     Together,

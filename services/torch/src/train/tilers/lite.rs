@@ -5,7 +5,7 @@ use std::time::Instant;
 use autotiler_core::LayerIndex;
 use autotiler_graph::tiler::AutoTiler;
 use autotiler_hevc::EncoderOptions;
-use autotiler_model::{Model, Precision, TilerKind};
+use autotiler_model::{Model, Precision, TilerEntry, TilerKind, restorer, weights};
 
 use super::{
     Done, Event, Job, JobError, Listener, Planned, card,
@@ -21,25 +21,29 @@ use crate::train::{
 /// Trains all points that are not done, pass by pass over the pictures.
 pub(super) fn run(model: &mut Model, job: &Job<'_>, hear: &mut Listener<'_>) -> Result<(), JobError> {
     let sets = Sets::open(model, job)?;
-    let points = plan::points(model, job, &sets.digest(job.recipe))?;
+    // Learning starts with the shipped restorer: with another one there is something to be learned anew.
+    let restorer = weights::encode(restorer::shipped()?.weights(), Precision::F32)?;
+    let restorer = autotiler_model::sha256(&[&restorer]);
+    let points = plan::points(model, job, &format!("{}{restorer}", sets.digest(job.recipe)))?;
     let files = |point: Point| Files::of(job.work, &job.recipe.preset.to_string(), point);
     let mut open = Vec::new();
     let mut finished: Vec<Option<Done>> = Vec::new();
     for planned in &points {
-        if job.fresh {
+        if job.fresh && planned.wanted {
             files(planned.point).clear()?;
         }
         let in_model = |digest: &str| model.tilers.iter().any(|tiler| tiler.digest.to_string() == digest);
         let found = done::find(&files(planned.point), planned, in_model)?;
-        if found.is_none() {
+        if found.is_none() && planned.wanted {
             open.push(planned.clone());
         }
         finished.push(found);
     }
+    let wanted = || points.iter().filter(|planned| planned.wanted);
     let names = |points: &mut dyn Iterator<Item = &Planned>| points.map(|p| p.point.to_string()).collect();
     hear(&Event::Planned {
-        points: names(&mut points.iter()),
-        done: names(&mut points.iter().zip(&finished).filter(|(_, done)| done.is_some()).map(|(p, _)| p)),
+        points: names(&mut wanted()),
+        done: names(&mut wanted().filter(|planned| !open.contains(planned))),
     });
 
     let mut number = 0;
@@ -140,7 +144,7 @@ fn train_point(
     let before = diary.seconds;
 
     let teacher = Teacher::try_new(&model.network, point.layer, job.device)?;
-    let klt = start::fit(planned.spec, &teacher, training, recipe.training.seed as i64)
+    let start = start::fit(planned.spec, &teacher, training, recipe.training.seed as i64)
         .map_err(|source| JobError::Start { point, source })?;
     let codec = EncoderOptions {
         ffmpeg: job.ffmpeg.clone(),
@@ -150,7 +154,7 @@ fn train_point(
     let mut keep: Result<(), JobError> = Ok(());
     let trained = tiler::train(
         &recipe.run(),
-        &klt,
+        &start,
         recipe.shape(),
         &mut Course {
             teacher: &teacher,
@@ -178,15 +182,15 @@ fn train_point(
 
     // The baseline is not rounded harder than it need be.
     let precision = if recipe.precision == Precision::I8 { Precision::F16 } else { recipe.precision };
-    store(model, TilerKind::Klt, &klt, precision)?;
+    store(model, TilerKind::Klt, &start.klt, precision)?;
     let stored = store(model, TilerKind::Lite, &lite, recipe.precision)?;
     let gains = &recipe.run().validation_gains;
     let read = model.tiler(point.layer, point.cr, Some(TilerKind::Lite))?;
     let bytes = sizes(model, point);
-    let read_back =
-        trial::score_tiler(read.tiler(), codec, &teacher, validation, gains, recipe.training.batch)
-            .map_err(|source| failed(point, source))?;
-    let best = diary.curve.iter().rfind(|v| v.best).map(|v| card::rounding(&v.points, &read_back));
+    let lessons = (&teacher, validation);
+    let pairs = trial::compare((&lite, read.tiler()), codec, lessons, gains, recipe.training.batch)
+        .map_err(|source| failed(point, source))?;
+    let rounding = card::mean_change(&pairs);
     let seconds = before + began.elapsed().as_secs_f64();
     let done = Done {
         point: point.to_string(),
@@ -197,11 +201,17 @@ fn train_point(
         skipped: school.training.skipped + school.validation.skipped,
         seconds,
         curve: diary.curve,
-        read_back,
+        pairs,
     };
     done::write(&files.mark, &done)?;
     let kind = TilerKind::Lite;
-    hear(&Event::Stored { point: point.to_string(), kind, digest: stored, rounding: best, seconds });
+    hear(&Event::Stored {
+        point: point.to_string(),
+        kind,
+        digest: stored,
+        rounding: Some(rounding),
+        seconds,
+    });
     Ok(done)
 }
 
@@ -219,18 +229,11 @@ fn store(
     Ok(model.store_tiler(kind, tiler, precision)?.digest.to_string())
 }
 
-/// Bytes of the learned tiler's file, and the device's share of them.
+/// Bytes of the learned tiler's file, and of the encoder's weights in it.
 fn sizes(model: &Model, point: Point) -> (u64, u64) {
-    let same = |e: &&autotiler_model::TilerEntry| {
-        (e.layer, e.cr, e.kind) == (point.layer, point.cr, TilerKind::Lite)
-    };
+    let same = |e: &&TilerEntry| (e.layer, e.cr, e.kind) == (point.layer, point.cr, TilerKind::Lite);
     let entry = model.manifest.tilers.iter().find(same);
     let whole = entry.and_then(|e| std::fs::metadata(model.dir.join(&e.file)).ok()).map_or(0, |m| m.len());
-    let count = |of: &str| -> u64 {
-        let tiler = model.tiler(point.layer, point.cr, Some(TilerKind::Lite));
-        let weights = tiler.map(|tiler| tiler.tiler().weights()).unwrap_or_default();
-        weights.iter().filter(|w| w.name.starts_with(of)).map(|w| w.values.len() as u64).sum()
-    };
-    let (device, server) = (count("tiler."), count("untiler."));
-    (whole, whole * device / (device + server).max(1))
+    let tiler = model.tiler(point.layer, point.cr, Some(TilerKind::Lite));
+    (whole, tiler.map_or(0, |tiler| tiler.encoder_bytes() as u64))
 }

@@ -48,7 +48,8 @@ pub(super) struct StoredOmni {
 
 /// Trains the restorer if it is to be and is not yet, then stores the tiler of each point.
 pub(super) fn run(model: &mut Model, job: &Job<'_>, hear: &mut Listener<'_>) -> Result<(), JobError> {
-    let points = plan::points(model, job, "")?;
+    let mut points = plan::points(model, job, "")?;
+    points.retain(|planned| planned.wanted);
     let names = points.iter().map(|planned| planned.point.to_string()).collect();
     hear(&Event::Planned { points: names, done: Vec::new() });
     let (restorer, done) = match job.recipe.omni_training() {

@@ -1,5 +1,7 @@
 //! Which points, with what dimensions, and what identifies each: decided before anything is trained.
 
+use std::collections::BTreeSet;
+
 use autotiler_graph::tiler::TilerSpec;
 use autotiler_model::Model;
 
@@ -15,6 +17,8 @@ pub struct Planned {
     pub spec: TilerSpec,
     /// Digest of recipe, network and data: what is done under it need not be done again.
     pub digest: String,
+    /// Whether the job is to do it.
+    pub wanted: bool,
 }
 
 /// The sets of a job.
@@ -47,26 +51,24 @@ impl Sets {
     }
 }
 
-/// The points of `job`, in the order of the recipe.
+/// The points of the recipe in its order, then those that only the job names; all are wanted unless it names some.
 ///
 /// # Errors
-/// [`JobError`] for a layer that is no partition point, a ratio it cannot have, or a point that is not in the
-/// recipe.
+/// [`JobError`] for a layer that is no partition point or a ratio it cannot have.
 pub fn points(model: &Model, job: &Job<'_>, data: &str) -> Result<Vec<Planned>, JobError> {
     let recipe = job.recipe;
-    let all = recipe.points_for(&model.network)?;
-    if let Some(asked) = job.only.iter().find(|point| !all.contains(point)) {
-        let has = all.iter().map(Point::to_string).collect();
-        return Err(JobError::NotInRecipe { asked: *asked, has });
-    }
-    let wanted = all.into_iter().filter(|point| job.only.is_empty() || job.only.contains(point));
-    wanted
-        .map(|point| {
-            let spec = model.tiler_spec(point.layer, point.cr)?;
-            let digest = identity(recipe, point, &model.manifest.digest.to_string(), data);
-            Ok(Planned { point, spec, digest })
-        })
-        .collect()
+    let mut all = match recipe.points_for(&model.network) {
+        Err(_) if !job.only.is_empty() => Vec::new(),
+        points => points?,
+    };
+    all.extend(job.only.iter().filter(|point| !all.contains(point)).copied().collect::<BTreeSet<_>>());
+    let planned = all.into_iter().map(|point| {
+        let spec = model.tiler_spec(point.layer, point.cr)?;
+        let digest = identity(recipe, point, &model.manifest.digest.to_string(), data);
+        let wanted = job.only.is_empty() || job.only.contains(&point);
+        Ok(Planned { point, spec, digest, wanted })
+    });
+    planned.collect()
 }
 
 /// Digest of one point's part of the recipe, the network and the data. Other points do not matter to it.
