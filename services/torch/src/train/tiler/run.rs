@@ -7,7 +7,7 @@ use autotiler_graph::{
     Graph, Weight,
     tiler::{Lite, LiteShape, is_constant},
 };
-use autotiler_model::{Precision, restorer, weights};
+use autotiler_model::{Precision, WeightsError, restorer, weights};
 use rand::{Rng as _, SeedableRng as _, seq::SliceRandom as _};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -139,15 +139,14 @@ impl Run {
         let loss = heard.divergence.f_mul(&emphasis)?.f_mean(Kind::Float)?;
         let loss = loss.f_add(&heard.feature_error.f_mul_scalar(FEATURE_WEIGHT)?)?;
         let value = loss.f_double_value(&[])?;
-        let diverged = |loss| TilerTrainingError::Diverged { step: self.state.step, loss };
         if !value.is_finite() {
-            return Err(diverged(value));
+            return Err(self.diverged(value));
         }
         let flat = self.parameters.flat();
         let gradient = Tensor::f_run_backward(&[&loss], &[flat], false, false)?.swap_remove(0);
         let norm = gradient.f_norm()?.f_double_value(&[])?;
         if !norm.is_finite() {
-            return Err(diverged(norm));
+            return Err(self.diverged(norm));
         }
         let gradient = gradient.f_mul_scalar(self.clip.scale(norm))?;
         self.adam.step(flat, &gradient, self.schedule().rate(self.state.step))?;
@@ -157,6 +156,10 @@ impl Run {
             heard.feature_error.f_double_value(&[])?,
             heard.mean_bits(),
         ])
+    }
+
+    fn diverged(&self, loss: f64) -> TilerTrainingError {
+        TilerTrainingError::Diverged { step: self.state.step, loss }
     }
 
     fn schedule(&self) -> Schedule {
@@ -199,7 +202,10 @@ impl Run {
         }
         let now =
             self.parameters.write_into(&self.all, self.parameters.flat(), self.parameters.statistics())?;
-        let rounded = weights::rounded(&now.weights, self.recipe.precision)?;
+        let rounded = weights::rounded(&now.weights, self.recipe.precision).map_err(|error| match error {
+            WeightsError::NotFinite(_) => self.diverged(f64::NAN),
+            other => other.into(),
+        })?;
         let device = self.parameters.flat().device();
         let round = |(exact, weight): (Tensor, &Weight)| {
             // What only changes units is not in the file.
@@ -223,7 +229,7 @@ impl Run {
         }
         let score = relative_score(&points, &self.state.start);
         if !score.is_finite() {
-            return Err(TilerTrainingError::Diverged { step: self.state.step, loss: score });
+            return Err(self.diverged(score));
         }
         let best = score < self.state.best_score;
         if best {
