@@ -23,10 +23,20 @@ use super::{device::DeviceArg, display::Display};
 ///
 /// What is trained and how stands in a recipe; without --recipe it is MODEL/../recipes/NAME.PRESET.yaml, else
 /// the one that comes with the program for a network of this name, else one whose partition points are chosen
-/// from the network. Each tiler is stored in the model when it is finished, with a card and the training
-/// curves beside it (MODEL/tilers/CARD-PRESET.md, CURVES-PRESET.csv). Stop it at any time (ctrl-C): the same
+/// from the network. Presets:
+///
+/// lite: at each point the transform (`klt`, weighted by where the detector is sensitive), and from it the
+/// learned tiler, through the real codec, to keep what the detector sees.
+///
+/// paper: the paper's variable auto-tiler, the independent one and the simple autoencoder, for five points.
+///
+/// omni: tilers that need no pictures of yours, and the restorer that all of them share, where the recipe has a
+/// training for it; it is written to MODEL/../omni.safetensors.
+///
+/// Each tiler is stored in the model when it is finished, with a card and the training curves beside it
+/// (MODEL/tilers/CARD-PRESET.md, CURVES-PRESET.csv, .svg and .png). Stop it at any time (ctrl-C): the same
 /// command goes on where it was. What is finished is not done again unless recipe, network or pictures have
-/// changed.
+/// changed. Run one such command on a model at a time.
 ///
 /// Example: autotiler-train tilers --model models/nano --data VOCdevkit --preset lite
 #[derive(Debug, clap::Args)]
@@ -75,8 +85,8 @@ pub(crate) struct Args {
     show_recipe: bool,
     /// One JSON object a line on standard output: events `planned` (`points`, `done`), `pictures` (`set`,
     /// `seen`, `of`), `skipped` (`reason`), `point` (`point`, `number`, `of`, `steps`), `training` (`point`,
-    /// `progress`: events `step` and `validated`), `paper` and `omni` (`progress`), `stored` (`point`, `kind`, `digest`, `rounding`, `seconds`) and `done`
-    /// (`card`, `curves`).
+    /// `progress`: events `step` and `validated`), `paper` and `omni` (`progress`), `stored` (`point`, `kind`,
+    /// `digest`, `rounding`, `seconds`) and `done` (`card`, `curves`, `plots`).
     #[arg(long)]
     json: bool,
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use autotiler_model::{ModelError, WeightsError};
+use autotiler_plot::PlotError;
 
 use super::pictures::PicturesError;
 use crate::train::{
@@ -76,6 +77,9 @@ pub enum JobError {
     /// Somebody asked to stop while the detector looked at pictures: nothing is lost but that.
     #[error("stopped while looking at pictures")]
     Stopped,
+    /// A plot of the training curves.
+    #[error("drawing the training curves")]
+    Plot(#[from] PlotError),
     /// A file of the job.
     #[error("a file of the job")]
     File(#[from] CheckpointError),

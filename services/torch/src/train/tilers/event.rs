@@ -68,7 +68,7 @@ pub enum Event {
         kind: TilerKind,
         /// Digest of the stored file.
         digest: String,
-        /// Divergence of the stored weights against the trained ones, mean over the gains, as a share;
+        /// Divergence of the stored weights against the same in 32 bits, mean over the gains, as a share;
         /// none where nothing was measured.
         rounding: Option<f64>,
         /// Seconds of work in this process.
@@ -80,6 +80,8 @@ pub enum Event {
         card: PathBuf,
         /// The training curves.
         curves: PathBuf,
+        /// Plots of them.
+        plots: Vec<PathBuf>,
     },
 }
 

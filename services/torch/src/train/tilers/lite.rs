@@ -59,14 +59,11 @@ pub(super) fn run(model: &mut Model, job: &Job<'_>, hear: &mut Listener<'_>) -> 
             }
             // Written after each point: a stopped job leaves a card of what is there.
             let so_far: Vec<Done> = finished.iter().flatten().cloned().collect();
-            let (text, csv) = card::lite(&model.manifest.name, job.recipe, &so_far);
-            card::write(&model.dir, job.recipe.preset, &text, &csv)?;
+            card::write(&model.dir, &model.manifest.name, job.recipe, &card::lite::card(&so_far))?;
         }
     }
     let all: Vec<Done> = finished.into_iter().flatten().collect();
-    let (text, csv) = card::lite(&model.manifest.name, job.recipe, &all);
-    let (card, curves) = card::write(&model.dir, job.recipe.preset, &text, &csv)?;
-    hear(&Event::Done { card, curves });
+    hear(&card::write(&model.dir, &model.manifest.name, job.recipe, &card::lite::card(&all))?);
     Ok(())
 }
 
@@ -190,7 +187,7 @@ fn train_point(
     let lessons = (&teacher, validation);
     let pairs = trial::compare((&lite, read.tiler()), codec, lessons, gains, recipe.training.batch)
         .map_err(|source| failed(point, source))?;
-    let rounding = card::mean_change(&pairs);
+    let (rounding, _) = card::mean_change(&pairs);
     let seconds = before + began.elapsed().as_secs_f64();
     let done = Done {
         point: point.to_string(),

@@ -60,9 +60,8 @@ pub(super) fn run(model: &mut Model, job: &Job<'_>, hear: &mut Listener<'_>) -> 
         }
     };
     let stored = store(model, job, &points, &restorer, hear)?;
-    let (text, csv) = card::omni(&model.manifest.name, job.recipe, &stored, done.as_ref());
-    let (card, curves) = card::write(&model.dir, job.recipe.preset, &text, &csv)?;
-    hear(&Event::Done { card, curves });
+    let card = card::omni::card(&stored, done.as_ref());
+    hear(&card::write(&model.dir, &model.manifest.name, job.recipe, &card)?);
     Ok(())
 }
 

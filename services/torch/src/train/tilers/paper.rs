@@ -77,9 +77,8 @@ pub(super) fn run(model: &mut Model, job: &Job<'_>, hear: &mut Listener<'_>) -> 
             done
         }
     };
-    let (text, csv) = card::paper(&model.manifest.name, job.recipe, &recipe, &done);
-    let (card, curves) = card::write(&model.dir, job.recipe.preset, &text, &csv)?;
-    hear(&Event::Done { card, curves });
+    let card = card::paper::card(&recipe, &done);
+    hear(&card::write(&model.dir, &model.manifest.name, job.recipe, &card)?);
     Ok(())
 }
 
