@@ -1,5 +1,7 @@
-//! The learned tiler: the KLT plus a small branch on the device and a heavier one on the server.
+//! The learned tiler: the KLT plus, where wanted, a small branch on the device, and a heavier one on the server.
 //!
+//! What is shipped has no branch on the device and keeps the transform as it was fitted: trained along, the
+//! device's part took more from fine planes than it gave to coarse ones (models/README.md has the figures).
 //! It starts as the KLT exactly, or as the KLT with [`Restorer`]: both branches end in zeros. (An encoder branch
 //! that only starts small costs as much at fine gains as a whole training wins back.) The decoder also sees how
 //! coarse the plane is, so one set of weights serves the whole range of gains; beside a restorer its branch works
@@ -31,7 +33,7 @@ const GATE_BIAS: f32 = 4.0;
 /// Widths of the branches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LiteShape {
-    /// Maps inside the encoder's branch.
+    /// Maps inside the encoder's branch; 0 for a device that runs the transform alone.
     pub encoder_width: usize,
     /// Maps inside the decoder's branch.
     pub decoder_width: usize,
@@ -43,9 +45,16 @@ pub struct LiteShape {
 }
 
 impl Default for LiteShape {
-    /// What was measured to be enough: 32 maps, 3 blocks.
+    /// What was measured to be best: nothing learned on the device, 32 maps and 3 blocks on the server.
     fn default() -> Self {
-        Self { encoder_width: 32, decoder_width: 32, decoder_blocks: 3, gate: false }
+        Self { encoder_width: 0, decoder_width: 32, decoder_blocks: 3, gate: false }
+    }
+}
+
+impl LiteShape {
+    /// The masks are made from what the branch looked at.
+    fn has_gate(&self) -> bool {
+        self.gate && self.encoder_width > 0
     }
 }
 
@@ -72,7 +81,7 @@ impl Lite {
     ) -> Result<Self, TilerError> {
         let spec = klt.spec;
         let mut weights = klt.weights();
-        if shape.gate {
+        if shape.has_gate() {
             // What the masks take at their start.
             weights.iter_mut().filter(|w| w.name.starts_with("tiler.linear.")).for_each(open_gate);
         }
@@ -116,13 +125,13 @@ impl Lite {
 /// Name, dimensions and initial scale (share of He's) of each convolution in the branches.
 fn branch_weights(spec: &TilerSpec, shape: &LiteShape) -> Vec<(String, Vec<usize>, f32)> {
     let (e, d) = (shape.encoder_width, shape.decoder_width);
-    let mut all = vec![
-        ("tiler.mix".to_owned(), vec![e, spec.folded(), 1, 1], 1.0),
-        ("tiler.look".to_owned(), vec![e, 1, 5, 5], 1.0),
-        ("tiler.out".to_owned(), vec![spec.maps, e, 1, 1], 0.0),
-        ("untiler.in".to_owned(), vec![d, spec.maps + 1, 5, 5], 1.0),
-    ];
-    if shape.gate {
+    let mut all = vec![("untiler.in".to_owned(), vec![d, spec.maps + 1, 5, 5], 1.0)];
+    if e > 0 {
+        all.push(("tiler.mix".to_owned(), vec![e, spec.folded(), 1, 1], 1.0));
+        all.push(("tiler.look".to_owned(), vec![e, 1, 5, 5], 1.0));
+        all.push(("tiler.out".to_owned(), vec![spec.maps, e, 1, 1], 0.0));
+    }
+    if shape.has_gate() {
         all.push(("tiler.gate".to_owned(), vec![gates(spec), e, 1, 1], 0.0));
     }
     for block in 0..shape.decoder_blocks {
@@ -209,6 +218,10 @@ impl AutoTiler for Lite {
         let input = b.input(spec.feature);
         let folded = fold_space(b, spec, input)?;
         let linear = conv(b, source, "tiler.linear", (spec.folded(), spec.maps, 1, 1), folded)?;
+        if e == 0 {
+            let plane = to_plane(b, spec, linear)?;
+            return Ok(builder.finish(&[plane]));
+        }
         let mixed = conv(b, source, "tiler.mix", (spec.folded(), e, 1, 1), folded)?;
         let mixed = leaky(b, mixed)?;
         let looked = conv(b, source, "tiler.look", (e, e, 5, e), mixed)?;
@@ -217,7 +230,7 @@ impl AutoTiler for Lite {
         // The branch works on values around 1, the plane in bytes.
         let branch = scale(b, "tiler.unit", vec![PLANE_UNIT; spec.maps], branch)?;
         let mut maps = b.push(Op::Add, &[linear, branch])?;
-        if self.shape.gate {
+        if self.shape.has_gate() {
             let masks = conv(b, source, "tiler.gate", (e, gates(spec), 1, 1), looked)?;
             let masks = b.push(Op::Activate(Activation::Logistic), &[masks])?;
             maps = masked(b, spec, maps, masks)?;
