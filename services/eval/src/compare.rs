@@ -7,6 +7,7 @@ use autotiler_model::{Model, TilerKind, files};
 use serde::Serialize;
 
 use crate::{
+    choice::{Choices, Held},
     error::EvalError,
     method::{Coding, Method},
     standing::{Standing, Yardstick, compare_all},
@@ -33,6 +34,8 @@ pub struct Comparison {
     pub map50_uncut_cut: f64,
     /// By method.
     pub methods: Vec<Standing>,
+    /// What was chosen on val, held to this set; empty where nothing was chosen yet.
+    pub picked: Vec<Held>,
 }
 
 /// Which tilers of a model take part.
@@ -97,12 +100,15 @@ pub fn compare(
         standings.push(yardstick.standing(bench, method, &measured)?);
     }
     compare_all(&mut standings);
+    let model = bench.workshop().model;
+    let choices = Choices::read(&model.dir, &model.manifest.digest.to_string())?;
     Ok(Comparison {
-        model: bench.workshop().model.manifest.name.clone(),
+        model: model.manifest.name.clone(),
         set: bench.set().to_owned(),
         images: bench.len(),
         map50_uncut: yardstick.uncut.map50,
         map50_uncut_cut: yardstick.uncut_cut,
+        picked: choices.map_or_else(Vec::new, |choices| choices.hold(&standings)),
         methods: standings,
     })
 }

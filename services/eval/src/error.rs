@@ -98,9 +98,21 @@ pub enum EvalError {
     /// A plot.
     #[error("plotting")]
     Plot(#[from] autotiler_plot::PlotError),
-    /// A choice that cannot be written.
-    #[error("writing the choice")]
-    Yaml(#[source] serde_yaml::Error),
+    /// A choice that cannot be written or read.
+    #[error("{}: no choice of tilers", path.display())]
+    Choice {
+        /// The file.
+        path: PathBuf,
+        /// The parser's words, with line and key.
+        #[source]
+        source: serde_yaml::Error,
+    },
+    /// A choice that was measured on another network, or is of another format.
+    #[error("{} is of another network or format; choose again with: autotiler eval compare --set val --choose", path.display())]
+    OtherChoice {
+        /// The file.
+        path: PathBuf,
+    },
     /// Something else than floats from a head, or a missing output.
     #[error("the engine yielded {0}")]
     Output(&'static str),

@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use autotiler_eval::{
     Workbench, Workshop,
-    choice::Choices,
+    choice::{Choices, Held},
     compare::{self, Comparison, Selection},
     show,
     standing::Standing,
@@ -140,6 +140,39 @@ fn print(comparison: &Comparison) {
     }
     println!("{table}");
     print_costs(&comparison.methods);
+    print_picked(&comparison.picked);
+}
+
+/// What was chosen on val, as it does here.
+fn print_picked(picked: &[Held]) {
+    if picked.is_empty() {
+        return;
+    }
+    let mut table = Table::new();
+    table.load_preset(UTF8_HORIZONTAL_ONLY).set_header([
+        "picked at layer",
+        "kbit",
+        "tiler",
+        "CR",
+        "KL here",
+        "Tiling's",
+        "KLT's",
+        "against the better",
+    ]);
+    let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |v| format!("{v:.1}"));
+    for held in picked {
+        table.add_row([
+            held.layer.to_string(),
+            format!("{:.1}", held.kbit),
+            held.tiler.to_string(),
+            held.cr.to_string(),
+            format!("{:.1}", held.kl),
+            number(held.kl_tiling),
+            number(held.kl_klt),
+            format!("{:+.0} %", 100.0 * held.regret()),
+        ]);
+    }
+    println!("{table}");
 }
 
 fn print_costs(standings: &[Standing]) {
