@@ -7,6 +7,9 @@
 )]
 
 mod detector;
+mod gradients;
+mod job;
 mod omni;
 mod paper;
+mod program;
 mod tiler;
