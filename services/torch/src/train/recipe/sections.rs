@@ -81,9 +81,9 @@ pub struct TrainingRecipe {
 impl Default for TrainingRecipe {
     fn default() -> Self {
         Self {
-            steps: 600,
+            steps: 500,
             batch: 8,
-            learning_rate: 1e-3,
+            learning_rate: 6e-4,
             warm_up: 50,
             finest_gain: 16,
             coarsest_gain: 72,
@@ -118,7 +118,7 @@ impl From<CodecPreset> for Preset {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct LiteRecipe {
-    /// Maps inside the encoder's branch.
+    /// Maps inside the encoder's branch; 0 leaves the device's part as it was fitted.
     pub encoder_width: usize,
     /// Maps inside the decoder's branch.
     pub decoder_width: usize,
@@ -130,7 +130,7 @@ pub struct LiteRecipe {
 
 impl Default for LiteRecipe {
     fn default() -> Self {
-        Self { encoder_width: 32, decoder_width: 32, decoder_blocks: 3, gate: true }
+        Self { encoder_width: 0, decoder_width: 32, decoder_blocks: 3, gate: false }
     }
 }
 
@@ -178,7 +178,8 @@ impl TrainingRecipe {
 impl LiteRecipe {
     pub(super) fn check(&self) -> Result<(), RecipeError> {
         let width = 1..=1024;
-        hold(width.contains(&self.encoder_width), "lite.encoderWidth", self.encoder_width, "1 to 1024")?;
+        hold(self.encoder_width <= 1024, "lite.encoderWidth", self.encoder_width, "0 to 1024")?;
+        hold(!self.gate || self.encoder_width > 0, "lite.gate", self.gate, "false where encoderWidth is 0")?;
         hold(width.contains(&self.decoder_width), "lite.decoderWidth", self.decoder_width, "1 to 1024")?;
         hold(self.decoder_blocks <= 64, "lite.decoderBlocks", self.decoder_blocks, "0 to 64")
     }

@@ -83,7 +83,9 @@ impl Run {
         let trial = Trial::try_new(&lite, course.codec.clone())?;
         let all = trial.all_weights();
         let device = course.teacher.tail.device();
-        let parameters = Parameters::try_new(&all, device, |w| !is_constant(&w.name))?;
+        // Without a branch the device runs the transform as it was fitted.
+        let fixed = |name: &str| is_constant(name) || shape.encoder_width == 0 && name.starts_with("tiler.");
+        let parameters = Parameters::try_new(&all, device, |w| !fixed(&w.name))?;
         let pace = parameters.per_weight(&all, pace)?;
         let state = State {
             recipe: recipe.clone(),
@@ -188,10 +190,14 @@ impl Run {
         all.into_iter().skip(place).take(batch).collect()
     }
 
+    /// A gain for each picture of this step, one from each equal part of the range: a step that saw only coarse
+    /// planes would undo what the last one learned of fine ones.
     fn gains(&self) -> Vec<Gain> {
         let mut rng = ChaCha8Rng::seed_from_u64(self.recipe.seed.wrapping_add(1 + self.state.step));
         let (Gain(low), Gain(high)) = self.recipe.gains;
-        (0..self.recipe.batch).map(|_| Gain(rng.random_range(low..=high.max(low)))).collect()
+        let part = f64::from(high.saturating_sub(low)) / self.recipe.batch.max(1) as f64;
+        let within = |place| f64::from(low) + (place as f64 + rng.random::<f64>()) * part;
+        (0..self.recipe.batch).map(within).map(|gain| Gain(gain.round() as u8)).collect()
     }
 
     /// The weights as they would be if they were stored now; gradients pass the rounding.
