@@ -10,7 +10,7 @@ mod run;
 mod sequence;
 
 pub use features::{FeatureError, Features, Pictures};
-pub use recipe::{LearningRates, PaperRecipe, Variant};
+pub use recipe::{CoreTurns, LearningRates, PaperRecipe, Variant};
 
 use std::path::Path;
 

@@ -1,4 +1,5 @@
-//! One run: some weights of one encoder and decoder learn the feature maps of one point.
+//! One run: some weights of one encoder and decoder learn the feature maps of one point, or of several of one
+//! shape.
 
 use std::path::Path;
 
@@ -35,8 +36,8 @@ pub(super) struct Plan<'a> {
     pub(super) decoder: Graph,
     /// Whether the weight of this name learns.
     pub(super) learns: &'a dyn Fn(&str) -> bool,
-    /// Place of the point in the recipe.
-    pub(super) point: usize,
+    /// Places of the points in the recipe; batches are taken from them in turn.
+    pub(super) points: Vec<usize>,
     pub(super) rate: f64,
 }
 
@@ -118,10 +119,12 @@ fn learned(
 /// Over all that the result depends on but the number of threads.
 fn digest(setting: &Setting<'_>, plan: &Plan<'_>, all: &Graph) -> Result<Digest, PaperTrainingError> {
     let recipe = setting.recipe;
-    let numbers = format!(
-        "{:?}",
-        (plan.point, plan.rate, recipe.points, recipe.epochs, recipe.patience, recipe.batch, recipe.seed)
-    );
+    let points = match plan.points.as_slice() {
+        [point] => point.to_string(),
+        several => format!("{several:?}"),
+    };
+    let of_recipe = (plan.rate, recipe.points, recipe.epochs, recipe.patience, recipe.batch, recipe.seed);
+    let numbers = format!("({points}, {}", format!("{of_recipe:?}").trim_start_matches('('));
     let of = |features: &Features<'_>| format!("{} {:?}", features.len(), features.spread);
     let pictures = of(setting.training) + &of(setting.validation);
     let nodes = format!("{:?}{:?}", plan.encoder.nodes, plan.decoder.nodes);
@@ -218,13 +221,15 @@ impl<'a> School<'a> {
         let mut order: Vec<usize> = (0..self.setting.training.len()).collect();
         order.shuffle(&mut ChaCha8Rng::seed_from_u64(recipe.seed ^ (u64::from(epoch) << 32)));
         let batches = order.chunks(recipe.batch.max(1));
-        let (of, mut sum, mut pictures) = (batches.len(), 0.0, 0.0);
-        for (step, numbers) in batches.enumerate() {
+        let turns = batches.flat_map(|numbers| self.plan.points.iter().map(move |&point| (point, numbers)));
+        let turns: Vec<(usize, &[usize])> = turns.collect();
+        let (of, mut sum, mut pictures) = (turns.len(), 0.0, 0.0);
+        for (step, (point, numbers)) in turns.into_iter().enumerate() {
             if (self.setting.stop)() {
                 return Err(PaperTrainingError::Stopped);
             }
-            let Some(maps) = self.setting.training.batch(self.plan.point, numbers)? else { continue };
-            sum += self.step(epoch, &maps)? * numbers.len() as f64;
+            let Some(maps) = self.setting.training.batch(point, numbers)? else { continue };
+            sum += self.step(epoch, point, &maps)? * numbers.len() as f64;
             pictures += numbers.len() as f64;
             let error = sum / pictures;
             let run = self.plan.name.clone();
@@ -234,8 +239,8 @@ impl<'a> School<'a> {
     }
 
     /// One step of the optimiser; the error of its batch.
-    fn step(&mut self, epoch: u32, maps: &Tensor) -> Result<f64, PaperTrainingError> {
-        let loss = self.error(maps)?;
+    fn step(&mut self, epoch: u32, point: usize, maps: &Tensor) -> Result<f64, PaperTrainingError> {
+        let loss = self.error(point, maps)?;
         let value = self.finite(loss.f_double_value(&[])?, epoch)?;
         let flat = self.parameters.flat();
         let gradient = Tensor::f_run_backward(&[&loss], &[flat], false, false)?.swap_remove(0);
@@ -256,15 +261,17 @@ impl<'a> School<'a> {
         let numbers: Vec<usize> = (0..self.setting.validation.len()).collect();
         let (mut sum, mut pictures) = (0.0, 0.0);
         for numbers in numbers.chunks(self.setting.recipe.batch.max(1)) {
-            let Some(maps) = self.setting.validation.batch(self.plan.point, numbers)? else { continue };
-            sum += self.error(&maps)?.f_double_value(&[])? * numbers.len() as f64;
-            pictures += numbers.len() as f64;
+            for &point in &self.plan.points {
+                let Some(maps) = self.setting.validation.batch(point, numbers)? else { continue };
+                sum += self.error(point, &maps)?.f_double_value(&[])? * numbers.len() as f64;
+                pictures += numbers.len() as f64;
+            }
         }
         self.finite(sum / f64::max(pictures, 1.0), epoch)
     }
 
     /// Mean squared error in shares of the point's variance on the pictures that are learned from.
-    fn error(&self, maps: &Tensor) -> Result<Tensor, PaperTrainingError> {
+    fn error(&self, point: usize, maps: &Tensor) -> Result<Tensor, PaperTrainingError> {
         let weights = self.parameters.weights()?;
         let (encoder, decoder) = weights.split_at(self.encoder.graph().weights.len());
         // The plane is rounded to bytes as it will be in use, which gradients pass.
@@ -276,8 +283,7 @@ impl<'a> School<'a> {
         let gain = gain.f_reshape([1, GAIN_SHAPE.c as i64, 1, 1])?.f_expand([count, -1, -1, -1], false)?;
         let inputs = [plane, gain.f_to_device(self.setting.device)?];
         let back = self.decoder.run(decoder, &inputs, mode)?.swap_remove(0);
-        let variance =
-            self.setting.training.spread.get(self.plan.point).map_or(1.0, |spread| spread.variance);
+        let variance = self.setting.training.spread.get(point).map_or(1.0, |spread| spread.variance);
         let error = back.f_sub(maps)?.f_square()?.f_mean(Kind::Float)?;
         Ok(error.f_div_scalar(variance.max(LEAST_VARIANCE))?)
     }

@@ -9,7 +9,7 @@ use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 use super::{
-    PaperCurve, PaperProgress, PaperTiler, PaperTrainingError, Store, Variant,
+    CoreTurns, PaperCurve, PaperProgress, PaperTiler, PaperTrainingError, Store, Variant,
     run::{self, Plan, Setting},
 };
 
@@ -43,7 +43,7 @@ impl<'a, 's> Sequence<'a, 's> {
         store: &'a mut Store<'s>,
         report: &'a mut dyn FnMut(&PaperProgress),
     ) -> Self {
-        let core = plan.core_points().len() * setting.recipe.rounds.max(1) as usize;
+        let core = turns(plan, setting.recipe.core_turns).len();
         let of = |variant: &Variant| match variant {
             Variant::Variable => 2 * core + 2 * SHALLOW_POINTS,
             Variant::Independent => 2 * plan.points().len(),
@@ -83,7 +83,7 @@ impl<'a, 's> Sequence<'a, 's> {
             outer.take(&coarse.weights, &[CORE, EXTRA, CORE_BACK, EXTRA_BACK]);
             let name =
                 |grade: &str| format!("variable-compat-{grade}-layer{}", outer_layer(self.plan, point));
-            let error = self.learn(name("coarse"), &mut outer, point, &[COMPAT, COMPAT_BACK], rate)?;
+            let error = self.learn(name("coarse"), &mut outer, &[point], &[COMPAT, COMPAT_BACK], rate)?;
             let mut inner = self.fresh("variable", point, Grade::Fine)?;
             self.meet_core(&mut inner);
             inner.take(&fine.weights, &[CORE, CORE_BACK]);
@@ -92,7 +92,7 @@ impl<'a, 's> Sequence<'a, 's> {
                 inner.take(&outer.weights, &[COMPAT_BACK]);
             }
             self.hand_over(TilerKind::Paper, &outer, error)?;
-            let error = self.learn(name("fine"), &mut inner, point, &[COMPAT_BACK], rate)?;
+            let error = self.learn(name("fine"), &mut inner, &[point], &[COMPAT_BACK], rate)?;
             self.hand_over(TilerKind::Paper, &inner, error)?;
         }
         Ok(())
@@ -101,20 +101,17 @@ impl<'a, 's> Sequence<'a, 's> {
     /// One half of the core on its points in turn; then it is handed over for each of them.
     fn core(&mut self, grade: &str, tiler: &mut Paper, parts: &[&str]) -> Result<(), PaperTrainingError> {
         let rate = self.setting.recipe.learning_rates.core;
-        for round in 0..self.setting.recipe.rounds.max(1) {
-            for point in self.plan.core_points() {
-                let layer = outer_layer(self.plan, point);
-                let name = format!("variable-core-{grade}-round{round}-layer{layer}");
-                self.learn(name, tiler, point, parts, rate)?;
-            }
+        for points in turns(self.plan, self.setting.recipe.core_turns) {
+            let layers = points.iter().map(|&point| format!("-layer{}", outer_layer(self.plan, point)));
+            let name = format!("variable-core-{grade}{}", layers.collect::<String>());
+            self.learn(name, tiler, &points, parts, rate)?;
         }
         for point in self.plan.core_points() {
             let Some(place) = self.plan.points().get(point) else { continue };
             tiler.spec = place.spec(tiler.form.grade);
-            // Later points have changed what earlier ones had learned.
             let (encoder, decoder) = (tiler.encoder()?, tiler.decoder()?);
-            let name = String::new();
-            let plan = Plan { name, encoder, decoder, learns: &|_| false, point, rate };
+            let (name, points) = (String::new(), vec![point]);
+            let plan = Plan { name, encoder, decoder, learns: &|_| false, points, rate };
             let error = run::measure(self.setting, &plan)?;
             self.hand_over(TilerKind::Paper, tiler, error)?;
         }
@@ -129,7 +126,7 @@ impl<'a, 's> Sequence<'a, 's> {
                 let name =
                     format!("independent-{}-layer{}", grade_name(grade), outer_layer(self.plan, point));
                 let mut tiler = self.fresh(&name, point, grade)?;
-                let error = self.learn(name, &mut tiler, point, &ALL, rate)?;
+                let error = self.learn(name, &mut tiler, &[point], &ALL, rate)?;
                 self.hand_over(TilerKind::PaperSolo, &tiler, error)?;
             }
         }
@@ -157,7 +154,7 @@ impl<'a, 's> Sequence<'a, 's> {
                 replace(&mut tiler.weights, frozen, &[CORE_BACK]);
             }
             let parts = if fine.is_some() { &ALL[1..] } else { &ALL[..] };
-            let (weights, error) = self.learn_weights(name, &tiler, point, parts, rate)?;
+            let (weights, error) = self.learn_weights(name, &tiler, &[point], parts, rate)?;
             tiler.weights = weights;
             self.hand_over(TilerKind::Ae, &tiler, error)?;
             fine = Some(tiler);
@@ -199,20 +196,18 @@ impl<'a, 's> Sequence<'a, 's> {
         }
     }
 
-    /// Trains the `parts` of `tiler` at `point`; yields the validation error.
+    /// Trains the `parts` of `tiler` at `points`, which are of one shape; yields the validation error.
     fn learn(
         &mut self,
         name: String,
         tiler: &mut Paper,
-        point: usize,
+        points: &[usize],
         parts: &[&str],
         rate: f64,
     ) -> Result<f64, PaperTrainingError> {
-        let Some(place) = self.plan.points().get(point) else {
-            return Err(PaperTrainingError::NoLayer(outer_layer(self.plan, point)));
-        };
-        tiler.spec = place.spec(tiler.form.grade);
-        let (weights, error) = self.learn_weights(name, tiler, point, parts, rate)?;
+        let place = points.first().and_then(|&point| self.plan.points().get(point));
+        tiler.spec = place.map_or(tiler.spec, |place| place.spec(tiler.form.grade));
+        let (weights, error) = self.learn_weights(name, tiler, points, parts, rate)?;
         tiler.weights = weights;
         Ok(error)
     }
@@ -222,7 +217,7 @@ impl<'a, 's> Sequence<'a, 's> {
         &mut self,
         name: String,
         tiler: &dyn AutoTiler,
-        point: usize,
+        points: &[usize],
         parts: &[&str],
         rate: f64,
     ) -> Result<(Vec<Weight>, f64), PaperTrainingError> {
@@ -234,7 +229,7 @@ impl<'a, 's> Sequence<'a, 's> {
             encoder: tiler.encoder()?,
             decoder: tiler.decoder()?,
             learns: &learns,
-            point,
+            points: points.to_vec(),
             rate,
         };
         let (learned, scores) = run::run(self.setting, &plan, self.report)?;
@@ -252,6 +247,14 @@ impl<'a, 's> Sequence<'a, 's> {
         error: f64,
     ) -> Result<(), PaperTrainingError> {
         (self.store)(PaperTiler { kind, tiler, error }).map_err(PaperTrainingError::Store)
+    }
+}
+
+/// The points of each run of a half of the core.
+fn turns(plan: &PaperPlan, turns: CoreTurns) -> Vec<Vec<usize>> {
+    match turns {
+        CoreTurns::Batch => vec![plan.core_points().collect()],
+        CoreTurns::Point => plan.core_points().map(|point| vec![point]).collect(),
     }
 }
 

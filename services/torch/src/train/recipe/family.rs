@@ -114,7 +114,6 @@ fn check_paper(paper: &PaperRecipe) -> Result<(), RecipeError> {
     hold(!paper.variants.is_empty(), "paper.variants", "empty", "variable, independent, autoencoder")?;
     hold(paper.epochs >= 1, "paper.epochs", paper.epochs, from_one)?;
     hold(paper.patience >= 1, "paper.patience", paper.patience, from_one)?;
-    hold((1..=100).contains(&paper.rounds), "paper.rounds", paper.rounds, "1 to 100")?;
     hold((1..=1024).contains(&paper.batch), "paper.batch", paper.batch, "1 to 1024")?;
     hold(paper.pictures != Some(0), "paper.pictures", 0, from_one)?;
     hold(paper.validation_pictures != Some(0), "paper.validationPictures", 0, from_one)?;
