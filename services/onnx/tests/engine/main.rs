@@ -12,6 +12,7 @@
 mod comparison;
 mod faults;
 mod networks;
+mod omni;
 mod operators;
 mod random;
 

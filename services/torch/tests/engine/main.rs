@@ -12,6 +12,8 @@
 mod comparison;
 #[path = "../../../onnx/tests/engine/networks.rs"]
 mod networks;
+#[path = "../../../onnx/tests/engine/omni.rs"]
+mod omni;
 #[path = "../../../onnx/tests/engine/operators.rs"]
 mod operators;
 #[path = "../../../onnx/tests/engine/random.rs"]
