@@ -2,8 +2,10 @@
 
 pub mod codec;
 pub mod distillation;
+mod draw;
 pub mod lesson;
 pub mod measure;
+mod rounding;
 mod run;
 pub mod start;
 pub mod trial;

@@ -130,11 +130,11 @@ fn an_unfinished_run_of_another_recipe_is_refused() {
 #[test]
 fn points_that_cannot_be_are_refused_before_anything_is_done() {
     let dir = tempfile::tempdir().unwrap();
-    let only = |point: &str| run_job(dir.path(), &recipe(1), &[point.parse().unwrap()]).0;
-    let no_layer = only("77:1");
-    assert!(matches!(no_layer, Err(JobError::Model(ModelError::NoPoint { .. }))), "{no_layer:?}");
-    let no_ratio = only("2:7");
-    assert!(matches!(no_ratio, Err(JobError::Model(ModelError::Tiler { .. }))), "{no_ratio:?}");
+    let refused = |point: &str| run_job(dir.path(), &recipe(1), &[point.parse().unwrap()]).0.unwrap_err();
+    let no_layer = refused("77:1");
+    assert!(matches!(no_layer, JobError::Model(ModelError::NoPoint { .. })), "{no_layer:?}");
+    let no_ratio = refused("2:7");
+    assert!(matches!(no_ratio, JobError::Model(ModelError::Tiler { .. })), "{no_ratio:?}");
     assert_eq!(stored(dir.path()), [None, None]);
 }
 

@@ -75,14 +75,11 @@ fn numbers_out_of_range_are_named_with_what_is_allowed() {
 #[test]
 fn default_points_are_partition_points_of_distinct_shapes() {
     use autotiler_graph::{
-        darknet::{BatchNorm, Cfg, Network, WidthMultiplier, init, yolov3},
+        darknet::{BatchNorm, COCO_ANCHORS, Cfg, Network, WidthMultiplier, init, yolov3},
         partition,
     };
-    let text = yolov3::cfg(&yolov3::Options {
-        width: WidthMultiplier::try_new(0.0625).unwrap(),
-        ..Default::default()
-    });
-    let cfg = Cfg::parse(&text.to_string()).unwrap();
+    let width = WidthMultiplier::try_new(0.0625).unwrap();
+    let cfg = Cfg::parse(&yolov3(width, 64, 2, &COCO_ANCHORS).unwrap()).unwrap();
     let network = Network::build(&cfg, &init(&cfg, 1).unwrap(), BatchNorm::Folded).unwrap();
     let points = default_points(&network);
     let real = partition::points(&network);
@@ -93,6 +90,53 @@ fn default_points_are_partition_points_of_distinct_shapes() {
         .collect();
     assert!(!shapes.is_empty());
     assert!(shapes.iter().enumerate().all(|(i, shape)| !shapes[..i].contains(shape)), "{points:?}");
+}
+
+#[test]
+fn sections_of_other_presets_are_refused_and_not_written() {
+    let points = "points: [4, 11, 15, 24, 36]";
+    assert!(told(&format!("{{format: 1, preset: lite, paper: {{{points}}}}}")).contains("key paper"));
+    assert!(told("{format: 1, preset: paper, omni: {teachers: []}}").contains("key omni"));
+    assert!(told("{format: 1, preset: omni, training: {steps: 7}}").contains("key training"));
+    assert!(told("{format: 1, preset: paper, points: [{layer: 3, cr: 1}]}").contains("key points"));
+    let yaml = RecipeFile::for_any(TilerPreset::Paper).to_yaml();
+    assert!(!yaml.contains("training") && !yaml.contains("lite"), "{yaml}");
+    assert_eq!(parse(&yaml).unwrap(), RecipeFile::for_any(TilerPreset::Paper));
+}
+
+#[test]
+fn numbers_of_paper_and_omni_are_held_to_their_ranges() {
+    for (section, key) in [
+        ("preset: paper, paper: {points: [4, 11, 15, 24, 36], epochs: 0}", "paper.epochs"),
+        ("preset: paper, paper: {points: [4, 11, 15, 24, 36], variants: []}", "paper.variants"),
+        ("preset: paper, paper: {points: [4, 11, 15, 24]}", "recipe test"),
+        ("preset: paper, paper: {points: [4, 11, 15, 24, 36], stepz: 1}", "stepz"),
+        ("preset: paper, paper: {points: [1, 2, 3, 4, 5], learningRates: {core: 2}}", "learningRates.core"),
+        ("preset: omni, omni: {teachers: [{layers: []}]}", "omni.teachers"),
+        ("preset: omni, omni: {teachers: [], training: {gains: [40, 20]}}", "omni.training.gains"),
+        ("preset: omni, omni: {teachers: [], training: {width: 0}}", "omni.training.width"),
+        ("preset: omni, omni: {teachers: [], training: {stepz: 1}}", "stepz"),
+    ] {
+        let said = told(&format!("{{format: 1, {section}}}"));
+        assert!(said.contains(key), "{said}");
+    }
+}
+
+#[test]
+fn the_command_line_changes_the_section_of_its_preset() {
+    let mut recipe = parse("{format: 1, preset: paper, paper: {points: [4, 11, 15, 24, 36]}}").unwrap();
+    recipe.set_seed(7);
+    recipe.set_length(2);
+    recipe.pictures.limit = Some(30);
+    assert!(recipe.paper.as_ref().is_some_and(|paper| (paper.seed, paper.epochs) == (7, 2)));
+    recipe.check().unwrap();
+    let mut recipe = parse("{format: 1, preset: omni, omni: {teachers: [{layers: [4]}]}}").unwrap();
+    recipe.set_seed(7);
+    recipe.set_length(12);
+    recipe.pictures.limit = Some(30);
+    recipe.check().unwrap();
+    let training = recipe.omni_training().unwrap().training;
+    assert_eq!((training.seed, training.steps, training.warm_up, training.pictures), (7, 12, 12, Some(30)));
 }
 
 #[test]

@@ -7,20 +7,20 @@ use autotiler_graph::{
     Graph, Weight,
     tiler::{Lite, LiteShape, is_constant},
 };
-use autotiler_model::{Precision, WeightsError, restorer, weights};
-use rand::{Rng as _, SeedableRng as _, seq::SliceRandom as _};
+use autotiler_model::{WeightsError, restorer};
+use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use tch::{Device, Kind, TchError, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::{
-    Course, Progress, Recipe, Scored, TilerTrainingError,
+    Course, Progress, Recipe, Scored, TilerTrainingError, draw,
     measure::{emphasis, relative_score},
+    rounding::as_stored,
     start::Start,
     trial::Trial,
 };
 use crate::{
-    engine::load_weight,
     parameters::Parameters,
     train::{
         checkpoint,
@@ -131,8 +131,8 @@ impl Run {
 
     /// One step: mean divergence, feature error and bits.
     pub(super) fn learn(&mut self, course: &Course<'_>) -> Result<[f64; 3], TilerTrainingError> {
-        let numbers = self.numbers(course.training.len());
-        let gains = self.gains();
+        let numbers = draw::numbers(&self.recipe, self.state.step, course.training.len());
+        let gains = draw::gains(&self.recipe, self.state.step);
         let device = course.teacher.tail.device();
         let batch = course.training.batch(&numbers)?.to_device(device)?;
         let weights = self.as_stored()?;
@@ -173,55 +173,12 @@ impl Run {
         }
     }
 
-    /// Numbers of the pictures of this step: each epoch is another order of all of them.
-    fn numbers(&self, len: usize) -> Vec<usize> {
-        let batch = self.recipe.batch;
-        let first = self.state.step as usize * batch;
-        let order = |epoch: usize| {
-            let mut order: Vec<usize> = (0..len).collect();
-            order.shuffle(&mut ChaCha8Rng::seed_from_u64(self.recipe.seed ^ ((epoch as u64 + 1) << 32)));
-            order
-        };
-        let (epoch, place) = (first / len, first % len);
-        let mut all = order(epoch);
-        if place + batch > len {
-            all.extend((epoch + 1..=epoch + 1 + batch / len).flat_map(order));
-        }
-        all.into_iter().skip(place).take(batch).collect()
-    }
-
-    /// A gain for each picture of this step, one from each equal part of the range: a step that saw only coarse
-    /// planes would undo what the last one learned of fine ones.
-    fn gains(&self) -> Vec<Gain> {
-        let mut rng = ChaCha8Rng::seed_from_u64(self.recipe.seed.wrapping_add(1 + self.state.step));
-        let (Gain(low), Gain(high)) = self.recipe.gains;
-        let part = f64::from(high.saturating_sub(low)) / self.recipe.batch.max(1) as f64;
-        let within = |place| f64::from(low) + (place as f64 + rng.random::<f64>()) * part;
-        (0..self.recipe.batch).map(within).map(|gain| Gain(gain.round() as u8)).collect()
-    }
-
     /// The weights as they would be if they were stored now; gradients pass the rounding.
     fn as_stored(&self) -> Result<Vec<Tensor>, TilerTrainingError> {
-        let exact = self.parameters.weights()?;
-        if self.recipe.precision == Precision::F32 {
-            return Ok(exact);
-        }
-        let now =
-            self.parameters.write_into(&self.all, self.parameters.flat(), self.parameters.statistics())?;
-        let rounded = weights::rounded(&now.weights, self.recipe.precision).map_err(|error| match error {
-            WeightsError::NotFinite(_) => self.diverged(f64::NAN),
-            other => other.into(),
-        })?;
-        let device = self.parameters.flat().device();
-        let round = |(exact, weight): (Tensor, &Weight)| {
-            // What only changes units is not in the file.
-            if is_constant(&weight.name) {
-                return Ok(exact);
-            }
-            let stored = load_weight(weight, device, Kind::Float)?;
-            exact.f_add(&stored.f_sub(&exact)?.f_detach()?)
-        };
-        Ok(exact.into_iter().zip(&rounded).map(round).collect::<Result<_, TchError>>()?)
+        as_stored(&self.parameters, &self.all, self.recipe.precision).map_err(|error| match error {
+            TilerTrainingError::Rounding(WeightsError::NotFinite(_)) => self.diverged(f64::NAN),
+            other => other,
+        })
     }
 
     /// Scores the weights as they are now, and remembers them if they are the best.
