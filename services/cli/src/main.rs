@@ -39,7 +39,7 @@ enum Command {
     /// Train a detector or a learned tiler (needs libtorch: runs `autotiler-train`).
     Train(train::Args),
     /// Score operating points on a data set through the real codec.
-    Eval(eval::Args),
+    Eval(Box<eval::Args>),
     /// Run edge, decoder and NATS on this machine and show what comes out.
     Demo(demo::Args),
     /// Measure stages, codec, transport and rate control on this machine, as ratios.

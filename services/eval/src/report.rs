@@ -75,7 +75,11 @@ fn summary(figures: &[Made]) -> String {
         }
     }
     let table = markdown(&["figure", "paper says", "here", "holds?"], &rows).unwrap_or_default();
-    format!("\n{holds} statements hold, {fails} do not, {untold} are not told.\n\n{table}")
+    format!(
+        "\n{holds} statements hold, {fails} do not, {untold} are not told (numbers without an ordering, or nothing \
+         to compare). A statement holds when its ordering does at every layer that it is about; its numbers are \
+         those of another network.\n\n{table}"
+    )
 }
 
 fn section(figure: &Figure) -> String {

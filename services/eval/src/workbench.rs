@@ -80,6 +80,10 @@ pub trait Watcher: Sync {
     fn step(&self);
     /// The method is done; `cached` where nothing had to be run.
     fn end(&self, cached: bool);
+    /// Something else goes on that takes its time.
+    fn say(&self, what: &str) {
+        let _ = what;
+    }
 }
 
 /// See the module.

@@ -130,4 +130,8 @@ impl Watcher for Bars {
     fn end(&self, _cached: bool) {
         self.clear();
     }
+
+    fn say(&self, what: &str) {
+        eprintln!("  {what}");
+    }
 }

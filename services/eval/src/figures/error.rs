@@ -45,7 +45,7 @@ pub enum FigureError {
     },
     /// Measuring.
     #[error(transparent)]
-    Eval(#[from] EvalError),
+    Eval(Box<EvalError>),
     /// Planes that have no likeness.
     #[error("comparing planes")]
     Similarity(#[from] SimilarityError),
@@ -91,6 +91,12 @@ pub enum FigureError {
     /// A file.
     #[error(transparent)]
     File(#[from] FileError),
+}
+
+impl From<EvalError> for FigureError {
+    fn from(error: EvalError) -> Self {
+        Self::Eval(Box::new(error))
+    }
 }
 
 /// What makes a missing tiler.

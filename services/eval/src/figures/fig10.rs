@@ -22,14 +22,17 @@ struct Row {
 
 pub(super) fn draw(study: &Study<'_>, sheet: &mut Sheet) -> Result<(), FigureError> {
     let points = study.all_lines()?;
-    sheet.plot("", mean_chart(study, &points))?;
+    let chart_of_means = mean_chart(study, &points);
+    if !chart_of_means.series.is_empty() {
+        sheet.plot("", chart_of_means)?;
+    }
     for point in &points {
         sheet.plot(&format!("-layer{}", point.layer), chart(study, point))?;
     }
     claim(sheet, &points);
     sheet.note(
         "SSIM as ffmpeg's filter counts it, of the decoded plane (gain undone) against the plane itself; of FPC \
-         the mean over maps. The first plot is the mean over the points that reach the rate.",
+         the mean over maps. The first plot is the mean over the points that have the method, at rates that all of them reach.",
     );
     sheet.table("", points.iter().flat_map(rows))
 }
@@ -79,13 +82,19 @@ fn chart(study: &Study<'_>, point: &PointLines) -> LineChart {
 
 fn mean_chart(study: &Study<'_>, points: &[PointLines]) -> LineChart {
     let mut chart = empty_chart(study, "Structural similarity, mean of the points".to_owned());
-    let names: Vec<&str> =
-        points.first().map(|p| compared(p).iter().map(|(n, _)| *n).collect()).unwrap_or_default();
+    let mut names: Vec<&str> = Vec::new();
+    for (name, _) in points.iter().flat_map(compared) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
     for name in names {
+        let there = || points.iter().flat_map(compared).filter(|(own, _)| *own == name);
         let at = |&kbit: &f64| {
-            let there = points.iter().flat_map(compared).filter(|(own, _)| *own == name);
-            let values: Vec<f64> = there.filter_map(|(_, line)| line.ssim_at(kbit)).collect();
-            mean(&values).map(|ssim| (kbit, ssim))
+            let lines: Vec<&Line> = there().map(|(_, line)| line).collect();
+            let values: Vec<f64> = lines.iter().filter_map(|line| line.ssim_at(kbit)).collect();
+            // A mean over some points only would jump.
+            mean(&values).filter(|_| values.len() == lines.len()).map(|ssim| (kbit, ssim))
         };
         let values: Vec<(f64, f64)> = RATES_KBIT.iter().filter_map(at).collect();
         if !values.is_empty() {

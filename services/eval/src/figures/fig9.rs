@@ -78,6 +78,14 @@ pub(super) fn draw(study: &Study<'_>, sheet: &mut Sheet) -> Result<(), FigureErr
 }
 
 impl Pair {
+    fn independent(&self) -> &Line {
+        &self.independent
+    }
+
+    fn variable(&self) -> &Line {
+        &self.variable
+    }
+
     fn rows(&self) -> impl Iterator<Item = Row> {
         losses(&self.independent, &self.variable, &RATES_KBIT).into_iter().map(|(rate_kbit, loss_points)| {
             let map = |line: &Line| rate_kbit.map_or_else(|| line.lossless_map(), |kbit| line.map_at(kbit));
@@ -110,8 +118,7 @@ fn chart(study: &Study<'_>, pairs: &[Pair]) -> LineChart {
     )
     .subtitle(study.subtitle())
     .reference(uncut, "uncut");
-    let variants: [(&str, fn(&Pair) -> &Line); 2] =
-        [("Independent", |pair| &pair.independent), ("Variable", |pair| &pair.variable)];
+    let variants = [("Independent", Pair::independent as fn(&Pair) -> &Line), ("Variable", Pair::variable)];
     for (variant, line) in variants {
         for grade in [Grade::Fine, Grade::Coarse] {
             let of_grade: Vec<&Line> = pairs.iter().filter(|pair| pair.grade == grade).map(line).collect();

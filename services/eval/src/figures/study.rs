@@ -27,7 +27,7 @@ const GAINS: [u8; 10] = [8, 20, 32, 44, 56, 68, 80, 92, 104, 120];
 /// Gains of frames per channel: each map is a picture, which takes its time.
 const FRAME_GAINS: [u8; 5] = [20, 48, 72, 96, 120];
 /// The same in a quick look.
-const QUICK_GAINS: [u8; 3] = [32, 68, 100];
+const QUICK_GAINS: [u8; 3] = [36, 76, 116];
 
 /// How much is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +96,11 @@ impl<'a> Study<'a> {
 
     pub(super) fn kept(&self) -> Option<&std::path::Path> {
         self.kept.as_deref()
+    }
+
+    /// Tells whoever watches.
+    pub(super) fn say(&self, what: &str) {
+        self.watcher.say(what);
     }
 
     pub(super) fn model(&self) -> &'a Model {

@@ -39,8 +39,8 @@ const CLASSES: usize = 20;
 const SEED: u64 = 14;
 /// Feature maps that the KLT is fitted to.
 const FITTED: usize = 2;
-/// Passes of the first picture in which the codec settles.
-const SETTLING: usize = 4;
+/// Passes of the first picture: in the first of them the codec searches for its gain, the second warms up.
+const SETTLING: usize = 2;
 
 /// The bare network at one layer.
 struct Parts {
@@ -62,8 +62,10 @@ pub(super) fn measure(study: &Study<'_>, pictures: usize) -> Result<Vec<Row>, Fi
         .collect();
     let mut rows = Vec::new();
     for (number, point) in plan.points().iter().enumerate() {
+        study.say(&format!("layer {}: network", point.layer));
         let parts = time_parts(workshop, &network, point, &inputs)?;
         for name in [TILING, FRAMES, FINE, COARSE, KLT, LITE] {
+            study.say(&format!("layer {}: {name}", point.layer));
             let way = open(workshop, (&plan, number, point), name, &parts.features)?;
             rows.push(time_way(way, point, name, &parts)?);
         }
@@ -148,11 +150,7 @@ fn time_way(mut way: Way, point: &PaperPoint, name: &str, parts: &Parts) -> Resu
     // A set of one picture is timed on that.
     let timed = if timed.is_empty() { std::slice::from_ref(first) } else { timed };
     for _ in 0..SETTLING {
-        // Two: also without a search a session's first frame is a slow one.
-        let before = way.pass(first)?;
-        if !before.searched && !way.pass(first)?.searched {
-            break;
-        }
+        way.pass(first)?;
     }
     let passed = timed.iter().map(|feature| way.pass(feature)).collect::<Result<Vec<_>, _>>()?;
     let ms = |of: fn(&Passed) -> Duration| milliseconds(median(passed.iter().map(of).collect()));
@@ -161,6 +159,11 @@ fn time_way(mut way: Way, point: &PaperPoint, name: &str, parts: &Parts) -> Resu
     Ok(Row {
         layer: point.layer.0,
         method: name.to_owned(),
+        cr: match name {
+            TILING | FRAMES => 1,
+            FINE => point.spec(Grade::Fine).cr.get(),
+            _ => point.spec(Grade::Coarse).cr.get(),
+        },
         coded_height,
         coded_width,
         coded_frames,

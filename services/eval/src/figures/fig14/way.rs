@@ -29,8 +29,6 @@ pub(super) struct Passed {
     pub(super) untiling: Duration,
     pub(super) untiler: Duration,
     pub(super) bits: u64,
-    /// Whether the codec searched for a gain; such times are no steady ones.
-    pub(super) searched: bool,
 }
 
 /// See the module.
@@ -159,7 +157,6 @@ impl Codec {
             let (unit, gain) = match &mut self.control {
                 Some(control) => {
                     let steered = self.encoder.encode_steered(frame, control)?;
-                    passed.searched |= steered.encodes > 1;
                     (steered.unit, steered.gain)
                 }
                 None => (self.encoder.encode(frame, COARSEST)?, COARSEST),
