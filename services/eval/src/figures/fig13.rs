@@ -130,7 +130,6 @@ fn claims(sheet: &mut Sheet, reaches: &[Reach], points: usize) {
         let reached = reaches.iter().find(|reach| reach.name == name)?.ranges.iter().flatten().count();
         Some(format!("{low:.1} to {high:.1} on average over {reached} of {points} layers"))
     };
-    let own = average("Auto-tiler both", high);
     // These are numbers of another network; what compares is the ratio of their ends below.
     for (name, paper) in [
         ("FPC", "FPC is effective at 1.2 to 19.6 on average"),
@@ -140,13 +139,29 @@ fn claims(sheet: &mut Sheet, reaches: &[Reach], points: usize) {
         sheet.claim(paper, words(name).unwrap_or_else(|| "at no layer".to_owned()), None);
     }
     for (name, times) in [("FPC", 8.8), ("Tiling", 6.8)] {
-        let ratio = own.zip(average(name, high)).map(|(own, other)| own / other);
+        let (ratio, layers) = end_against(reaches, name).unzip();
         sheet.claim(
             format!("its highest ratio is {times} times that of {name}"),
-            ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.1} times")),
-            ratio.map(|ratio| ratio > 1.0),
+            ratio.zip(layers).map_or_else(
+                || "both are effective at no layer".to_owned(),
+                |(ratio, layers): (f64, usize)| {
+                    format!("{ratio:.1} times on average over {layers} of {points} layers")
+                },
+            ),
+            ratio.map(|ratio| ratio > 1.0 && layers == Some(points)),
         );
     }
+}
+
+/// How many times further the auto-tiler goes than `name`, on average over the layers where both are effective,
+/// and how many these are.
+fn end_against(reaches: &[Reach], name: &str) -> Option<(f64, usize)> {
+    let of = |name: &str| reaches.iter().find(|reach| reach.name == name).map(|reach| &reach.ranges);
+    let pairs = of("Auto-tiler both")?.iter().zip(of(name)?);
+    let pairs: Vec<(f64, f64)> =
+        pairs.filter_map(|(a, b)| Some((a.as_ref()?.high, b.as_ref()?.high))).collect();
+    let (own, other): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
+    Some((mean(&own)? / mean(&other)?, pairs.len()))
 }
 
 fn row(layer: u16, line: &Line, range: Option<Effective>, picture_kbit: f64) -> Row {
@@ -182,6 +197,18 @@ mod tests {
         assert_eq!(both(range(4.0, 99.0, false), range(16.0, 90.0, true)), range(4.0, 99.0, false));
         assert_eq!(both(None, range(16.0, 90.0, false)), range(16.0, 90.0, false));
         assert_eq!(both(None, None), None);
+    }
+
+    #[test]
+    fn ends_are_compared_where_both_are_effective() {
+        let range = |high| Some(Effective { low: 1.0, high, is_open: false });
+        let reaches = [
+            Reach { name: "Tiling", ranges: vec![range(10.0), range(1000.0), range(30.0)] },
+            Reach { name: "Auto-tiler both", ranges: vec![range(60.0), None, range(100.0)] },
+            Reach { name: "FPC", ranges: vec![None, range(2.0), None] },
+        ];
+        assert_eq!(end_against(&reaches, "Tiling"), Some((4.0, 2)));
+        assert_eq!(end_against(&reaches, "FPC"), None);
     }
 
     #[test]
