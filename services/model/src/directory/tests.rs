@@ -118,7 +118,10 @@ fn points_ratios_and_classes_that_cannot_be_are_refused_with_what_can() {
     assert!(matches!(points, Err(ModelError::NoPoint { points, .. }) if points == [LayerIndex(0)]));
     assert!(matches!(model.tiler_spec(LayerIndex(0), seven), Err(ModelError::Tiler { .. })));
     let missing = model.tiler(LayerIndex(0), seven, None).unwrap_err().to_string();
-    assert!(missing.contains("layer=0,cr=1 (klt)") && missing.contains("autotiler train tilers"), "{missing}");
+    assert!(
+        missing.contains("layer=0,cr=1 (klt)") && missing.contains("autotiler train tilers"),
+        "{missing}"
+    );
 
     let weights = darknet::init(&cfg(), 3).unwrap();
     let three = Model::create(&dir.path().join("other"), "x", &cfg(), &weights, names(3), Precision::F32);

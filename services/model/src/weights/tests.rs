@@ -59,7 +59,8 @@ fn rounding_twice_is_rounding_once_and_keeps_the_order() {
         dims: vec![2, 3, 1, 1],
         values: Arc::new(vec![0.31, -0.7, 1e-3, 12.0, 7.7, -3.3]),
     };
-    let weights = [kernel("untiler.b.weight"), kernel("tiler.b.weight"), weight("tiler.b.bias", vec![0.1, 0.2])];
+    let weights =
+        [kernel("untiler.b.weight"), kernel("tiler.b.weight"), weight("tiler.b.bias", vec![0.1, 0.2])];
     for precision in [Precision::F32, Precision::F16, Precision::I8] {
         let once = rounded(&weights, precision).unwrap();
         assert!(once.iter().zip(&weights).all(|(a, b)| a.name == b.name), "{precision:?}");
