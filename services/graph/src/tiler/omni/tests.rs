@@ -80,7 +80,7 @@ fn weights_come_back() {
 fn deviations_are_those_of_the_maps() {
     let shape = Shape::new(4, 8, 8);
     let omni = omni(shape, busy(1));
-    let mut sums = vec![(0.0f64, 0.0f64); 4];
+    let mut sums = [(0.0f64, 0.0f64); 4];
     for seed in 0..6 {
         let values = feature(shape, seed);
         for (map, (sum, squares)) in sums.iter_mut().enumerate() {
