@@ -100,7 +100,7 @@ impl Method {
             // Dozens of pictures for each one: few settings must do.
             Self::Tiler { coding: Coding::FramePerChannel, .. } => gains(&[8, 36, 60, 84]),
             Self::Tiler { .. } => gains(&[8, 20, 32, 44, 52, 60, 68, 76, 84, 96]),
-            Self::Picture { .. } => gains(&[36, 48, 60, 72, 84, 96, 108]),
+            Self::Picture { .. } => gains(&[8, 24, 36, 48, 60, 72, 84, 96]),
             Self::Jpeg => [90, 75, 50, 30, 15, 8, 4].map(Setting::Quality).to_vec(),
         }
     }
