@@ -149,7 +149,7 @@ impl Yardstick {
         }
     }
 
-    /// Where `method` stands by itself; [`against`] adds how it compares.
+    /// Where `method` stands by itself; [`compare_all`] adds how it compares.
     ///
     /// # Errors
     /// [`EvalError`] when the model has no such tiler.
