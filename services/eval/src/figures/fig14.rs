@@ -9,7 +9,7 @@ use autotiler_model::{files, sha256};
 use autotiler_plot::StackedBars;
 use serde::{Deserialize, Serialize};
 
-use super::{Extent, FigureError, Study, derived::mean, sheet::Sheet};
+use super::{Extent, FigureError, Study, derived::mean, sheet::Sheet, table1::paper_plan};
 use crate::{error::EvalError, table::cell};
 
 /// Kilobits of a picture, as in the paper.
@@ -164,7 +164,7 @@ fn core_shares(rows: &[Row], name: &str, other: &str) -> Vec<f64> {
     .collect()
 }
 
-/// Times hang on the machine; but a run that was stopped shall go on.
+/// Layer by layer, so that a run that was stopped goes on. Times hang on the machine: what is kept is this one's.
 fn kept_or_measured(study: &Study<'_>, pictures: usize) -> Result<Vec<Row>, FigureError> {
     let names: Vec<&str> =
         study.bench().samples().take(pictures + 1).map(|sample| sample.name.as_str()).collect();
@@ -175,15 +175,29 @@ fn kept_or_measured(study: &Study<'_>, pictures: usize) -> Result<Vec<Row>, Figu
         names.join("\n").as_bytes(),
         format!("{:?} {} {pictures}", encoder.preset, encoder.base_qp).as_bytes(),
     ]);
-    let file = study.kept().map(|folder| folder.join(format!("fig14-{}.json", &digest.to_string()[..16])));
-    if let Some(file) = file.as_deref().filter(|file| file.exists()) {
-        let damaged = |source| EvalError::Damaged { path: file.to_owned(), source };
-        return Ok(serde_json::from_slice(&files::read(file)?).map_err(damaged)?);
-    }
-    let rows = path::measure(study, pictures)?;
-    if let Some(file) = file {
-        let damaged = |source| EvalError::Damaged { path: file.clone(), source };
-        files::write(&file, &serde_json::to_vec(&rows).map_err(damaged)?)?;
+    let digest = &digest.to_string()[..16];
+    // Built when the first layer is not kept.
+    let mut rig: Option<path::Rig> = None;
+    let mut rows = Vec::new();
+    for (number, point) in paper_plan()?.points().iter().enumerate() {
+        let file =
+            study.kept().map(|folder| folder.join(format!("fig14-layer{}-{digest}.json", point.layer)));
+        if let Some(kept) = file.as_deref().filter(|file| file.exists()) {
+            let damaged = |source| EvalError::Damaged { path: kept.to_owned(), source };
+            let kept: Vec<Row> = serde_json::from_slice(&files::read(kept)?).map_err(damaged)?;
+            rows.extend(kept);
+            continue;
+        }
+        let rig = match &mut rig {
+            Some(rig) => rig,
+            none => none.insert(path::Rig::new(study, pictures)?),
+        };
+        let measured = rig.measure(study, number)?;
+        if let Some(file) = file {
+            let damaged = |source| EvalError::Damaged { path: file.clone(), source };
+            files::write(&file, &serde_json::to_vec(&measured).map_err(damaged)?)?;
+        }
+        rows.extend(measured);
     }
     Ok(rows)
 }

@@ -50,27 +50,35 @@ struct Parts {
     features: Vec<Tensor>,
 }
 
-/// Medians over `pictures` pictures; the study's own network is not used.
-pub(super) fn measure(study: &Study<'_>, pictures: usize) -> Result<Vec<Row>, FigureError> {
-    let (plan, network) = (paper_plan()?, network()?);
-    let workshop = study.bench().workshop();
-    let inputs: Vec<Tensor> = study
-        .bench()
-        .samples()
-        .take(pictures + 1)
-        .map(|sample| input_tensor(&sample.picture, network.input))
-        .collect();
-    let mut rows = Vec::new();
-    for (number, point) in plan.points().iter().enumerate() {
-        study.say(&format!("layer {}: network", point.layer));
-        let parts = time_parts(workshop, &network, point, &inputs)?;
-        for name in [TILING, FRAMES, FINE, COARSE, KLT, LITE] {
-            study.say(&format!("layer {}: {name}", point.layer));
-            let way = open(workshop, (&plan, number, point), name, &parts.features)?;
-            rows.push(time_way(way, point, name, &parts)?);
-        }
+/// The paper's network and the pictures that it looks at; the study's own network is not used.
+pub(super) struct Rig {
+    plan: PaperPlan,
+    network: Network,
+    inputs: Vec<Tensor>,
+}
+
+impl Rig {
+    /// For medians over `pictures` pictures.
+    pub(super) fn new(study: &Study<'_>, pictures: usize) -> Result<Self, FigureError> {
+        let network = network()?;
+        let samples = study.bench().samples().take(pictures + 1);
+        let inputs = samples.map(|sample| input_tensor(&sample.picture, network.input)).collect();
+        Ok(Self { plan: paper_plan()?, network, inputs })
     }
-    Ok(rows)
+
+    /// All ways at one of the five points.
+    pub(super) fn measure(&self, study: &Study<'_>, number: usize) -> Result<Vec<Row>, FigureError> {
+        let workshop = study.bench().workshop();
+        let point = self.plan.points().get(number).ok_or(EvalError::Output("no such point"))?;
+        study.say(&format!("layer {}: network", point.layer));
+        let parts = time_parts(workshop, &self.network, point, &self.inputs)?;
+        let row = |&name: &&str| {
+            study.say(&format!("layer {}: {name}", point.layer));
+            let way = open(workshop, (&self.plan, number, point), name, &parts.features)?;
+            time_way(way, point, name, &parts)
+        };
+        [TILING, FRAMES, FINE, COARSE, KLT, LITE].iter().map(row).collect()
+    }
 }
 
 fn network() -> Result<Network, FigureError> {
