@@ -22,8 +22,10 @@ use proptest::{prelude::*, test_runner::TestCaseError};
 const CACHED: &str = ".cache/autotiler/onnxruntime-1.32.0/libonnxruntime.so.1.32.0";
 /// Largest feature map: the shallowest point of the paper's network.
 const LARGEST: Shape = Shape::new(64, 208, 208);
-/// Root of the mean squared error that the codec may make at gain 1, in plane units; rounding included.
-const CODEC_ERROR: f64 = 4.0;
+/// Step of the quantiser at gain 1, QP 20, in plane units: 2^((20 - 4) / 6) (H.265 8.6.4.2).
+const STEP: f64 = 6.35;
+/// Samples from which on errors of single coefficients average out.
+const MANY: usize = 1024;
 /// Rounding to bytes, in plane units.
 const ROUNDING: f64 = 0.5;
 
@@ -71,6 +73,14 @@ fn random() -> impl FnMut() -> f32 {
     }
 }
 
+/// Bound on the root of the mean squared error that the codec makes at gain 1, in plane units; rounding included.
+///
+/// A dead zone of a third errs by two thirds of a step at most. The rate-distortion search drops a level more where
+/// that saves bits, which shows where a plane has but a few coefficients.
+fn codec_error(spec: &TilerSpec) -> f64 {
+    if spec.plane().len() >= MANY { 2.0 / 3.0 * STEP } else { 2.0 * STEP }
+}
+
 fn rms(values: impl Iterator<Item = f64>) -> f64 {
     let (count, sum) = values.fold((0_usize, 0.0), |(n, sum), v| (n + 1, sum + v * v));
     (sum / count.max(1) as f64).sqrt()
@@ -105,7 +115,7 @@ fn through(engine: &OnnxEngine, tiler: &dyn AutoTiler, values: &[f32]) -> Result
     let unit = encoder.encode(sent, Gain::UNITY).unwrap();
     let scaled = decoder.decode_scaled(unit.bytes()).unwrap();
     let coded = rms(sent.iter().zip(&scaled.samples).map(|(&a, &b)| f64::from(a) - f64::from(b)));
-    prop_assert!(coded <= CODEC_ERROR, "the codec is off by {} at {:?}", coded, spec);
+    prop_assert!(coded <= codec_error(&spec), "the codec is off by {} at {:?}", coded, spec);
 
     let gain = gain_input_beside_qp([(Gain::UNITY, scaled.qp_gain)]);
     let inputs = [Tensor::u8(spec.plane(), scaled.samples), gain];
@@ -145,7 +155,7 @@ fn assert_shape_comes_back(
     fit.add(&values).unwrap();
     let plain = fit.finish().unwrap();
     let back = through(engine, &plain, &values)?;
-    let bound = (CODEC_ERROR + ROUNDING) / f64::from(plain.scale);
+    let bound = (codec_error(&spec) + ROUNDING) / f64::from(plain.scale);
     prop_assert!(error(&values, &back) <= bound, "plain: {} above {}", error(&values, &back), bound);
 
     let cr = CompressionRatio::try_new(cr).unwrap();
@@ -154,7 +164,7 @@ fn assert_shape_comes_back(
     // What is left out of a truncated transform is at most all that varies between pixels and channels.
     let lost = if cr == CompressionRatio::ONE { 0.0 } else { deviation(&values) };
     // A padded map may hold all of the codec's error where it counts.
-    let bound = lost + 2.0 * (CODEC_ERROR + ROUNDING) / scale(&klt);
+    let bound = lost + 2.0 * (codec_error(&spec) + ROUNDING) / scale(&klt);
     let back = through(engine, &klt, &values)?;
     prop_assert!(
         error(&values, &back) <= bound,
