@@ -21,15 +21,16 @@ use crate::{
 };
 
 /// Gain steps from one rung to the next, and what they are in QP.
-const RUNG_STEPS: u8 = 12;
-const RUNG_QP: u8 = 3;
+pub const RUNG_STEPS: u8 = 12;
+/// See [`RUNG_STEPS`].
+pub const RUNG_QP: u8 = 3;
 /// Steps that a rung goes on to serve beyond its own, so that a gain near its end does not change rungs with
 /// each frame.
 const OVERLAP_STEPS: u8 = 6;
 /// Rung of the first child: most targets lie near it, and another child costs the first frame 0.1 s.
-const START_RUNG: u8 = 4;
+pub const START_RUNG: u8 = 4;
 /// Highest QP of HEVC with 8 bits.
-const MAX_QP: u8 = 51;
+pub const MAX_QP: u8 = 51;
 /// Frames after which an unused rung is given up.
 const IDLE_FRAMES: u64 = 500;
 

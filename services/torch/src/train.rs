@@ -6,6 +6,7 @@
 pub mod anchors;
 pub mod checkpoint;
 pub mod detector;
+mod learner;
 pub mod loader;
 pub mod omni;
 pub mod optimizer;

@@ -16,8 +16,8 @@ use super::{OmniCourse, OmniProgress, OmniTraining, SubjectScore, subject::Desk}
 use crate::{
     parameters::Parameters,
     train::{
-        checkpoint,
-        optimizer::{AdamW, RunningClip, Schedule},
+        learner::{FINAL_SHARE, Learner, normal},
+        optimizer::Schedule,
         tiler::{
             Scored, TilerTrainingError,
             measure::{interpolate, relative_score},
@@ -25,23 +25,14 @@ use crate::{
     },
 };
 
-/// Share of the highest learning rate at the end.
-const FINAL_SHARE: f64 = 0.02;
-/// Tensors of a checkpoint.
-const TENSORS: [&str; 4] = ["flat", "best", "adam.first", "adam.second"];
-
 /// What a checkpoint says beside the tensors.
 #[derive(Debug, Serialize, Deserialize)]
 struct State {
     recipe: OmniTraining,
     /// Names of all subjects, and what the caller says.
     origin: String,
-    step: u64,
-    mean_norm: f64,
     /// Of all subjects, without a restorer.
     start: Vec<Vec<Scored>>,
-    best_score: f64,
-    best_step: u64,
 }
 
 /// A restorer in training.
@@ -51,10 +42,7 @@ pub(super) struct Run<'a> {
     desks: Vec<Desk<'a>>,
     learned: usize,
     all: Graph,
-    parameters: Parameters,
-    adam: AdamW,
-    clip: RunningClip,
-    best: Tensor,
+    learner: Learner,
     state: State,
 }
 
@@ -64,7 +52,7 @@ impl<'a> Run<'a> {
         recipe: &OmniTraining,
         course: &mut OmniCourse<'a>,
     ) -> Result<Self, TilerTrainingError> {
-        let restorer = Restorer::untrained(recipe.width, normal(recipe.seed));
+        let restorer = Restorer::untrained(recipe.width, normal(ChaCha8Rng::seed_from_u64(recipe.seed)));
         let subjects = || course.subjects.iter().chain(course.unseen);
         let desks = subjects().map(|subject| Desk::try_new(subject, &restorer, course.codec.clone()));
         let desks = desks.collect::<Result<Vec<_>, _>>()?;
@@ -73,23 +61,18 @@ impl<'a> Run<'a> {
         let parameters = Parameters::try_new(&all, device, |_| true)?;
         let origin =
             subjects().map(|subject| format!("{}; ", subject.name)).collect::<String>() + course.origin;
-        let state = State {
-            recipe: recipe.clone(),
-            origin,
-            step: 0,
-            mean_norm: 0.0,
-            start: Vec::new(),
-            best_score: f64::INFINITY,
-            best_step: 0,
+        let state = State { recipe: recipe.clone(), origin, start: Vec::new() };
+        let schedule = Schedule {
+            peak: recipe.learning_rate,
+            warm_up_steps: recipe.warm_up,
+            steps: recipe.steps,
+            final_share: FINAL_SHARE,
         };
         let mut run = Self {
             recipe: recipe.clone(),
             learned: course.subjects.len(),
             desks,
-            adam: AdamW::try_new(parameters.flat(), (0.9, 0.99), None)?,
-            clip: RunningClip::new(1.5),
-            best: parameters.flat().f_detach()?.f_detach_copy()?,
-            parameters,
+            learner: Learner::try_new(parameters, None, schedule)?,
             all,
             state,
         };
@@ -103,28 +86,27 @@ impl<'a> Run<'a> {
 
     /// Steps made.
     pub(super) fn step(&self) -> u64 {
-        self.state.step
+        self.learner.step()
     }
 
     /// Whether all steps are made, or validation got no better for too long.
     pub(super) fn is_finished(&self) -> bool {
         let patience = u64::from(self.recipe.patience) * self.recipe.validate_every;
-        let stuck = self.state.step.saturating_sub(self.state.best_step) >= patience.max(1);
-        stuck || self.state.step >= self.recipe.steps
+        self.learner.is_finished(patience)
     }
 
     /// One step on one subject: divergence and feature error in shares of those without the restorer.
     pub(super) fn learn(&mut self) -> Result<[f64; 2], TilerTrainingError> {
-        let step = self.state.step;
+        let step = self.learner.step();
         let mut rng = ChaCha8Rng::seed_from_u64(self.recipe.seed ^ ((step + 1) << 16));
-        let shared = self.parameters.weights()?;
+        let shared = self.learner.parameters.weights()?;
         let turn = (step % self.learned.max(1) as u64) as usize;
         let desk = &mut self.desks[turn];
         let len = desk.subject.training.len();
         let numbers = index::sample(&mut rng, len, self.recipe.batch.clamp(1, len)).into_vec();
         let (Gain(low), Gain(high)) = self.recipe.gains;
         let gains: Vec<Gain> = numbers.iter().map(|_| Gain(rng.random_range(low..=high.max(low)))).collect();
-        let mut normal = normal(rng.random());
+        let mut normal = normal(ChaCha8Rng::seed_from_u64(rng.random()));
         let octaves = self.recipe.deviation_jitter as f32;
         let jitter: Vec<f32> = (0..desk.subject.omni.spec().maps).map(|_| octaves * normal()).collect();
 
@@ -137,29 +119,8 @@ impl<'a> Run<'a> {
         let error = errors.iter().map(|&e| f64::from(e)).sum::<f64>() / errors.len().max(1) as f64;
         let feature_error = heard.feature_error.f_div_scalar(error.max(1e-9))?;
         let loss = divergence.f_add(&feature_error.f_mul_scalar(self.recipe.feature_weight)?)?;
-        self.descend(&loss)?;
+        self.learner.descend(&loss)?;
         Ok([divergence.f_double_value(&[])?, feature_error.f_double_value(&[])?])
-    }
-
-    fn descend(&mut self, loss: &Tensor) -> Result<(), TilerTrainingError> {
-        let step = self.state.step;
-        let finite = |loss: f64| {
-            if loss.is_finite() { Ok(loss) } else { Err(TilerTrainingError::Diverged { step, loss }) }
-        };
-        finite(loss.f_double_value(&[])?)?;
-        let flat = self.parameters.flat();
-        let gradient = Tensor::f_run_backward(&[loss], &[flat], false, false)?.swap_remove(0);
-        let norm = finite(gradient.f_norm()?.f_double_value(&[])?)?;
-        let gradient = gradient.f_mul_scalar(self.clip.scale(norm))?;
-        let schedule = Schedule {
-            peak: self.recipe.learning_rate,
-            warm_up_steps: self.recipe.warm_up,
-            steps: self.recipe.steps,
-            final_share: FINAL_SHARE,
-        };
-        self.adam.step(flat, &gradient, schedule.rate(step))?;
-        self.state.step += 1;
-        Ok(())
     }
 
     /// Scores the weights as they are now on all subjects, and remembers them if they are the best.
@@ -167,7 +128,7 @@ impl<'a> Run<'a> {
         &mut self,
         report: &mut dyn FnMut(&OmniProgress),
     ) -> Result<(), TilerTrainingError> {
-        let shared = self.parameters.weights()?;
+        let shared = self.learner.parameters.weights()?;
         let mut subjects = Vec::new();
         for (number, desk) in self.desks.iter_mut().enumerate() {
             let points = desk.score(&shared, &self.recipe.validation_gains, self.recipe.batch)?;
@@ -181,59 +142,31 @@ impl<'a> Run<'a> {
         self.state.start = self.desks.iter().map(|desk| desk.start.clone()).collect();
         let seen = subjects.iter().filter(|subject| !subject.unseen);
         let score = seen.map(|subject| subject.score).sum::<f64>() / self.learned.max(1) as f64;
-        if !score.is_finite() {
-            return Err(TilerTrainingError::Diverged { step: self.state.step, loss: score });
-        }
-        let best = score < self.state.best_score;
-        if best {
-            (self.state.best_score, self.state.best_step) = (score, self.state.step);
-            self.best = self.parameters.flat().f_detach()?.f_detach_copy()?;
-        }
-        report(&OmniProgress::Validated { step: self.state.step, subjects, score, best });
+        let best = self.learner.judge(score)?;
+        report(&OmniProgress::Validated { step: self.learner.step(), subjects, score, best });
         Ok(())
     }
 
     /// The restorer that validated best.
     pub(super) fn best_restorer(&self) -> Result<Restorer, TilerTrainingError> {
-        let written = self.parameters.write_into(&self.all, &self.best, self.parameters.statistics())?;
+        let written = self.learner.best_into(&self.all)?;
         Ok(Restorer::from_weights(&written.weights))
-    }
-
-    fn tensors(&self) -> [Tensor; 4] {
-        [self.parameters.flat(), &self.best, &self.adam.first, &self.adam.second].map(Tensor::shallow_clone)
     }
 
     /// Writes the checkpoint.
     pub(super) fn save(&mut self, path: &Path) -> Result<(), TilerTrainingError> {
-        self.state.mean_norm = self.clip.mean_norm;
-        let tensors = self.tensors();
-        let named: Vec<(&str, &Tensor)> = TENSORS.into_iter().zip(&tensors).collect();
-        Ok(checkpoint::save(path, &named, &self.state)?)
+        self.learner.save(path, &self.state)
     }
 
     fn resume(&mut self, path: &Path) -> Result<(), TilerTrainingError> {
-        let (state, tensors): (State, _) = checkpoint::load(path, &TENSORS, Device::Cpu)?;
-        let of = |state: &State| (state.recipe.clone(), state.origin.clone());
-        let held = self.tensors();
-        let fits = held.iter().zip(&tensors).all(|(held, read)| held.size() == read.size());
-        if of(&state) != of(&self.state) || !fits || state.start.len() != self.desks.len() {
-            return Err(TilerTrainingError::OtherRun { path: path.to_owned() });
-        }
-        let _no_grad = tch::no_grad_guard();
-        for (mut held, read) in held.into_iter().zip(&tensors) {
-            held.f_copy_(read)?;
-        }
+        let (recipe, origin, desks) = (&self.recipe, &self.state.origin, self.desks.len());
+        let same =
+            |state: &State| state.recipe == *recipe && state.origin == *origin && state.start.len() == desks;
+        let state = self.learner.resume(path, same)?;
         self.desks.iter_mut().zip(&state.start).for_each(|(desk, start)| desk.start.clone_from(start));
-        (self.clip.mean_norm, self.adam.steps) = (state.mean_norm, state.step);
         self.state = state;
         Ok(())
     }
-}
-
-/// Numbers of mean 0 and variance 1: sums of twelve uniform ones, near enough to normal.
-fn normal(seed: u64) -> impl FnMut() -> f32 {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    move || (0..12).map(|_| rng.random::<f32>()).sum::<f32>() - 6.0
 }
 
 /// What is to be expected without the restorer at each gain.

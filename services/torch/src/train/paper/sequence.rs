@@ -5,13 +5,14 @@ use autotiler_graph::{
     tiler::{AutoTiler, Autoencoder, Grade, Paper, PaperPlan, TilerSpec},
 };
 use autotiler_model::{TilerKind, sha256};
-use rand::{Rng as _, SeedableRng as _};
+use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 
 use super::{
     CoreTurns, PaperCurve, PaperProgress, PaperTiler, PaperTrainingError, Store, Variant,
     run::{self, Plan, Setting},
 };
+use crate::train::learner;
 
 /// Parts of a tiler, by the start of their weights' names.
 const CORE: &str = "tiler.core.";
@@ -279,9 +280,8 @@ fn replace(weights: &mut [Weight], given: &[Weight], parts: &[&str]) {
     }
 }
 
-/// Numbers of mean 0 and variance 1 that depend on seed and name alone: sums of twelve uniform ones.
+/// Numbers of mean 0 and variance 1 that depend on seed and name alone.
 fn normal(seed: u64, name: &str) -> impl FnMut() -> f32 {
     let digest = sha256(&[&seed.to_le_bytes(), name.as_bytes()]);
-    let mut rng = ChaCha8Rng::from_seed(digest.0);
-    move || (0..12).map(|_| rng.random::<f32>()).sum::<f32>() - 6.0
+    learner::normal(ChaCha8Rng::from_seed(digest.0))
 }

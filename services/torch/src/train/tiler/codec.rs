@@ -9,16 +9,12 @@ use autotiler_core::{Gain, Shape};
 use autotiler_hevc::{
     BadFormat, DecodeError, Decoder, DecoderOptions, EncodeError, Encoder, EncoderOptions, FrameFormat,
     PixelFormat,
+    encoder::{MAX_QP, RUNG_QP, RUNG_STEPS, START_RUNG},
 };
 use tch::{Device, Kind, TchError, Tensor};
 
 /// Middle of the sample range, about which planes are scaled.
 const MIDDLE: f64 = 128.0;
-/// Gains of this many steps share an encoder, whose QP is [`STEP_QP`] higher for each; as in the encoder itself.
-const STEP_GAINS: u8 = 12;
-const STEP_QP: u8 = 3;
-/// Steps that the encoder's own first child takes as QP: with them it needs no second child.
-const FIRST_CHILD: u8 = 4;
 /// Sessions that work side by side.
 const SIDE_BY_SIDE: usize = 2;
 
@@ -131,15 +127,15 @@ struct CodecSession {
 
 impl CodecSession {
     fn spawn(format: FrameFormat, options: EncoderOptions) -> Result<Self, CodecError> {
-        let encoder = Encoder::spawn(format, options_of(&options, FIRST_CHILD).0)?;
+        let encoder = Encoder::spawn(format, options_of(&options, START_RUNG).0)?;
         let decoding = DecoderOptions { ffmpeg: options.ffmpeg.clone(), ..DecoderOptions::default() };
         let decoder = Decoder::spawn(format, encoder.parameter_sets().clone(), decoding)?;
-        Ok(Self { format, options, encoders: BTreeMap::from([(FIRST_CHILD, encoder)]), decoder })
+        Ok(Self { format, options, encoders: BTreeMap::from([(START_RUNG, encoder)]), decoder })
     }
 
     fn exchange(&mut self, plane: &[u8], gain: Gain) -> Result<Answer, CodecError> {
-        let highest = (51 - self.options.base_qp.min(51)) / STEP_QP;
-        let step = (gain.0 / STEP_GAINS).min(highest);
+        let highest = MAX_QP.saturating_sub(self.options.base_qp) / RUNG_QP;
+        let step = (gain.0 / RUNG_STEPS).min(highest);
         let (options, taken) = options_of(&self.options, step);
         let encoder = match self.encoders.entry(step) {
             std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
@@ -148,12 +144,12 @@ impl CodecSession {
             }
         };
         // The options hold the QP of `step`, less what the gain given here takes as QP.
-        let own = Gain(gain.0 - step * STEP_GAINS + taken * STEP_GAINS);
+        let own = Gain(gain.0 - step * RUNG_STEPS + taken * RUNG_STEPS);
         let unit = encoder.encode(plane, own)?;
         let decoded = self.decoder.decode_scaled(unit.bytes())?;
         // The part of the gain that was taken as QP is put back, so that every plane holds the whole.
         let factor =
-            decoded.qp_gain.factor() * Gain(step * STEP_GAINS).factor() / Gain(taken * STEP_GAINS).factor();
+            decoded.qp_gain.factor() * Gain(step * RUNG_STEPS).factor() / Gain(taken * RUNG_STEPS).factor();
         let middle = MIDDLE as f32;
         let whole = decoded.samples.iter().map(|&p| (f32::from(p) - middle) * factor + middle);
         Ok((whole.collect(), unit.bits()))
@@ -162,7 +158,7 @@ impl CodecSession {
 
 /// Options whose first child codes at the QP of `step`, and the steps that it counts as its own.
 fn options_of(options: &EncoderOptions, step: u8) -> (EncoderOptions, u8) {
-    let qp = options.base_qp + step * STEP_QP;
-    let taken = FIRST_CHILD.min(qp / STEP_QP);
-    (EncoderOptions { base_qp: qp - taken * STEP_QP, ..options.clone() }, taken)
+    let qp = options.base_qp + step * RUNG_QP;
+    let taken = START_RUNG.min(qp / RUNG_QP);
+    (EncoderOptions { base_qp: qp - taken * RUNG_QP, ..options.clone() }, taken)
 }
