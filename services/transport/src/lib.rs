@@ -10,10 +10,12 @@ mod driver;
 pub mod drop_reason;
 pub mod frames;
 pub mod options;
+pub mod orders;
 pub mod parameters;
 pub mod publisher;
 pub mod queue;
 pub mod subject;
+pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
 
@@ -22,7 +24,9 @@ pub use connection::{ConnectError, Connection, LinkState, PayloadLimit, Subscrib
 pub use drop_reason::DropReason;
 pub use frames::{FrameSubscriber, InboundFrame};
 pub use options::{Auth, ConnectOptions, NatsOptions, Secret};
+pub use orders::{OrderBook, OrderWatch, Posted};
 pub use parameters::{ParameterError, ParameterServer, request_parameters, serve_parameters};
 pub use publisher::FramePublisher;
 pub use queue::{FrameObserver, FrameQueue, OutboundFrame, QueuePolicy, Slot};
 pub use subject::{AnswerSubject, FrameSubject, SubjectError};
+pub use telemetry::{TelemetrySubscriber, Unheard, publish_telemetry};

@@ -6,6 +6,7 @@
 //! | `autotiler.v1.detections.<device>.<stream>.<sequence>` | decoder to the device and whoever listens |
 //! | `autotiler.v1.params.<device>` | decoder asks the device for parameter sets, by digest |
 //! | `autotiler.v1.telemetry.<device>` | device to whoever listens |
+//! | `autotiler.v1.echo.<device>.<stream>` | device to itself, by way of the broker |
 //!
 //! `<network>` is [`Digest::prefix`] as 16 hexadecimal digits: a decoder gets only frames of a network that
 //! it has. The detections subject is the reply subject of the frame, so that the broker itself says at
@@ -23,6 +24,7 @@ const FRAME: &str = "autotiler.v1.frame";
 const DETECTIONS: &str = "autotiler.v1.detections";
 const PARAMS: &str = "autotiler.v1.params";
 const TELEMETRY: &str = "autotiler.v1.telemetry";
+const ECHO: &str = "autotiler.v1.echo";
 
 /// Why a text is no subject of ours.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -124,6 +126,22 @@ pub fn telemetry(device: &DeviceId) -> String {
     format!("{TELEMETRY}.{device}")
 }
 
+/// What all devices say.
+pub fn all_telemetry() -> String {
+    format!("{TELEMETRY}.*")
+}
+
+/// The device that says something on `subject`.
+pub(crate) fn telemetry_device(subject: &str) -> Option<DeviceId> {
+    let [device] = tokens(subject, TELEMETRY)?;
+    device.parse().ok()
+}
+
+/// Where `device` sends what it wants back, to see whether and how fast the link carries.
+pub fn echo(device: &DeviceId, stream: StreamId) -> String {
+    format!("{ECHO}.{device}.{}", stream.0)
+}
+
 fn not(subject: &str, expected: &'static str) -> SubjectError {
     SubjectError { subject: subject.to_owned(), expected }
 }
@@ -182,6 +200,9 @@ mod tests {
         );
         assert_eq!(parameters(&device("cam")), "autotiler.v1.params.cam");
         assert_eq!(telemetry(&device("cam")), "autotiler.v1.telemetry.cam");
+        assert_eq!(telemetry_device(&telemetry(&device("cam"))), Some(device("cam")));
+        assert_eq!(telemetry_device("autotiler.v1.telemetry.cam.more"), None);
+        assert_eq!(echo(&device("cam"), StreamId(4)), "autotiler.v1.echo.cam.4");
     }
 
     #[test]

@@ -1,0 +1,155 @@
+//! Orders through a real nats-server with JetStream, and telemetry.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests, outside the functions that clippy knows as tests")]
+
+use std::time::Duration;
+
+use autotiler_core::{
+    DeviceId, Digest, Epoch, OperatingPoint,
+    order::Order,
+    telemetry::{ServerMicros, StageMicros, Telemetry, TotalMicros},
+};
+use autotiler_transport::{
+    ConnectOptions, Connection, OrderBook, TelemetrySubscriber, connect,
+    orders::{OpenError, OrderWatch, PutError},
+    publish_telemetry,
+    testing::NatsServer,
+};
+use tokio::time::timeout;
+
+const LONG: Duration = Duration::from_secs(20);
+
+fn jetstream() -> (NatsServer, tempfile::TempDir) {
+    let store = tempfile::tempdir().unwrap();
+    let config = format!("jetstream {{ store_dir: {:?} }}", store.path());
+    let mut server = NatsServer::stopped(&config).unwrap();
+    server.resume().unwrap();
+    (server, store)
+}
+
+async fn connected(server: &NatsServer) -> Connection {
+    let options = ConnectOptions::new(vec![server.url()], "test");
+    timeout(LONG, connect(&options)).await.expect("in time").unwrap()
+}
+
+fn device() -> DeviceId {
+    "cam-0".parse().unwrap()
+}
+
+fn order(epoch: u32) -> Order {
+    Order {
+        epoch: Epoch(epoch),
+        point: OperatingPoint::device_only(),
+        min_bits: None,
+        max_cut_permille: 0,
+        network: Digest([1; 32]),
+        tiler: None,
+        guard: None,
+        reason: "test".to_owned(),
+        writer: "test".to_owned(),
+        decided_at_ms: 1,
+    }
+}
+
+async fn next_epoch(watch: &mut OrderWatch) -> u32 {
+    let posted = timeout(LONG, watch.next()).await.expect("in time");
+    posted.order.unwrap().unwrap().epoch.0
+}
+
+#[tokio::test]
+async fn whoever_missed_an_order_cannot_replace_it() {
+    let (server, _store) = jetstream();
+    let (one, other) = (connected(&server).await, connected(&server).await);
+    // Both come first, as far as they know.
+    let (one, other) = tokio::join!(OrderBook::open(&one), OrderBook::open(&other));
+    let (one, other) = (one.unwrap(), other.unwrap());
+    assert_eq!(one.get(&device()).await.unwrap().revision, 0);
+
+    let first = one.put(&device(), &order(1), 0).await.unwrap();
+    let refused = other.put(&device(), &order(2), 0).await.unwrap_err();
+    assert!(matches!(refused, PutError::Conflict { expected: 0, .. }), "{refused}");
+    let second = other.put(&device(), &order(2), first).await.unwrap();
+    assert!(second > first);
+    assert!(matches!(one.put(&device(), &order(3), first).await, Err(PutError::Conflict { .. })));
+
+    let posted = one.get(&device()).await.unwrap();
+    assert_eq!((posted.revision, posted.order.unwrap().unwrap().epoch), (second, Epoch(2)));
+}
+
+#[tokio::test]
+async fn a_watch_gives_what_is_there_what_comes_and_what_came_while_the_broker_was_away() {
+    let (mut server, _store) = jetstream();
+    let connection = connected(&server).await;
+    let book = OrderBook::open(&connection).await.unwrap();
+    let first = book.put(&device(), &order(1), 0).await.unwrap();
+    let mut watch = book.watch(&device());
+    assert_eq!(next_epoch(&mut watch).await, 1);
+    let second = book.put(&device(), &order(2), first).await.unwrap();
+    assert_eq!(next_epoch(&mut watch).await, 2);
+
+    server.kill();
+    timeout(LONG, connection.wait_down()).await.unwrap();
+    server.resume().unwrap();
+    let later = connected(&server).await;
+    let book = timeout(LONG, async {
+        loop {
+            match OrderBook::open(&later).await {
+                Ok(book) => break book,
+                Err(_) => tokio::task::yield_now().await,
+            }
+        }
+    });
+    book.await.unwrap().put(&device(), &order(3), second).await.unwrap();
+    // The newest of before may come again.
+    while next_epoch(&mut watch).await != 3 {}
+}
+
+#[tokio::test]
+async fn a_broker_without_jetstream_says_so() {
+    let server = NatsServer::start().unwrap();
+    let error = OrderBook::open(&connected(&server).await).await.unwrap_err();
+    assert!(matches!(error, OpenError::NoJetStream(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn telemetry_of_all_devices_is_heard_and_impostors_are_named() {
+    let server = NatsServer::start().unwrap();
+    let (speaker, listener) = (connected(&server).await, connected(&server).await);
+    let mut heard = TelemetrySubscriber::subscribe(&listener).await.unwrap();
+    let point = OperatingPoint::device_only();
+    let telemetry = Telemetry {
+        device: device(),
+        device_class: "pi-5".to_owned(),
+        network: Digest([1; 32]),
+        uptime_ms: 1,
+        epoch: Epoch(0),
+        point,
+        assigned: point,
+        guarded_for_ms: None,
+        guard_moves: 0,
+        switches: 0,
+        last_switch_gap_us: None,
+        refused: None,
+        uplink_bps: None,
+        rtt_us: None,
+        queue_age_us: 0,
+        backlog_bits: 0,
+        frames_per_second: 10.0,
+        stage_us: StageMicros::default(),
+        server_us: ServerMicros::default(),
+        total_us: TotalMicros::default(),
+        captured: 1,
+        sent: 1,
+        received: 1,
+        dropped: [].into(),
+        lost: [].into(),
+        cut_permille: 0,
+    };
+    publish_telemetry(&speaker, &telemetry).await.unwrap();
+    assert_eq!(timeout(LONG, heard.next()).await.unwrap().unwrap().unwrap(), telemetry);
+    let subject = autotiler_transport::subject::telemetry(&"cam-1".parse().unwrap());
+    speaker.publish_now(subject.clone(), telemetry.to_json().into()).await.unwrap();
+    assert_eq!(timeout(LONG, heard.next()).await.unwrap().unwrap().unwrap_err().label(), "other_device");
+    speaker.publish_now(subject, "{".into()).await.unwrap();
+    assert_eq!(timeout(LONG, heard.next()).await.unwrap().unwrap().unwrap_err().label(), "bad_json");
+}
