@@ -87,10 +87,18 @@ impl Choices {
     /// [`EvalError::Choice`] for a file that cannot be understood, [`EvalError::OtherChoice`] for one of another
     /// network.
     pub fn read(model: &Path, network: &str) -> Result<Option<Self>, EvalError> {
-        let path = model.join(FILE);
+        Self::read_file(&model.join(FILE), network)
+    }
+
+    /// The choices in a file of any name; none where there is no such file.
+    ///
+    /// # Errors
+    /// As [`Choices::read`].
+    pub fn read_file(path: &Path, network: &str) -> Result<Option<Self>, EvalError> {
         if !path.exists() {
             return Ok(None);
         }
+        let path = path.to_owned();
         let bytes = files::read(&path)?;
         let choices: Self = serde_yaml::from_slice(&bytes)
             .map_err(|source| EvalError::Choice { path: path.clone(), source })?;

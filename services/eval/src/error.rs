@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use autotiler_graph::{EngineError, GraphError, partition::PartitionError};
-use autotiler_hevc::{BadFormat, DecodeError, EncodeError};
+use autotiler_hevc::{BadFormat, DecodeError, EncodeError, OutOfReach};
 use autotiler_model::{ModelError, files::FileError};
 use autotiler_pipeline::PipelineError;
 use autotiler_scene::picture::PictureError;
@@ -62,6 +62,9 @@ pub enum EvalError {
     /// The encoder.
     #[error("coding")]
     Encode(#[from] EncodeError),
+    /// Bits that the planes cannot be coded to.
+    #[error(transparent)]
+    OutOfReach(#[from] OutOfReach),
     /// The decoder.
     #[error("decoding")]
     Decode(#[from] DecodeError),

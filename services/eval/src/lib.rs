@@ -11,6 +11,7 @@ pub mod error;
 pub mod figures;
 pub mod method;
 pub mod pictures;
+pub mod profile;
 pub mod report;
 pub mod show;
 pub mod similarity;
