@@ -63,6 +63,13 @@ impl Admin {
         Ok(Self { listener, local_addr, router: router(registry, readiness) })
     }
 
+    /// Serves `more` beside its own routes.
+    #[must_use]
+    pub fn with(mut self, more: Router) -> Self {
+        self.router = self.router.merge(more);
+        self
+    }
+
     /// The address that it listens at.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr

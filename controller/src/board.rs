@@ -1,0 +1,173 @@
+//! Where people look: the last sweep of every device with its reasons, and how each policy does.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use autotiler_core::{DeviceId, order::Order, telemetry::Telemetry};
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use serde::Serialize;
+
+use crate::{
+    catalog::{Mode, PolicyName},
+    control::{Assigned, Decided, HistoryEntry},
+};
+
+/// The newest of everything. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Board(Arc<Mutex<Shown>>);
+
+#[derive(Debug, Default)]
+struct Shown {
+    devices: BTreeMap<DeviceId, Arc<Explained>>,
+    policies: BTreeMap<PolicyName, PolicyState>,
+}
+
+/// A device's last sweep.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Explained {
+    /// The device.
+    pub device: DeviceId,
+    /// The policy that it follows.
+    pub policy: PolicyName,
+    /// Whether decisions are carried out.
+    pub mode: Mode,
+    /// Which profile fits it.
+    pub device_class: String,
+    /// When, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// Of the newest order; 0 when there is none.
+    pub epoch: u32,
+    /// The newest order.
+    pub order: Option<Order>,
+    /// What was known when it was written; none if another process wrote it.
+    pub assigned: Option<Arc<Assigned>>,
+    /// Whether the device has applied it.
+    pub synced: bool,
+    /// Whether its flap budget is spent.
+    pub limited: bool,
+    /// What the device said last.
+    pub telemetry: Arc<Telemetry>,
+    /// Inputs, candidates, outcome.
+    pub decided: Decided,
+    /// The last decisions, newest first.
+    pub history: Vec<HistoryEntry>,
+}
+
+/// How a policy does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyState {
+    /// Its name.
+    pub name: PolicyName,
+    /// Devices that follow it.
+    pub matched: usize,
+    /// Of these, devices that speak and fit its profile.
+    pub shown: usize,
+    /// Signals that could not be asked for, and why.
+    pub errors: Vec<(&'static str, String)>,
+    /// Devices that it selects and another policy has.
+    pub lost: Vec<(DeviceId, PolicyName)>,
+    /// Whether its profile is there.
+    pub profile: bool,
+}
+
+impl Board {
+    /// Shows a device's sweep.
+    pub fn put(&self, explained: Explained) {
+        self.locked().devices.insert(explained.device.clone(), Arc::new(explained));
+    }
+
+    /// Shows a policy's sweep.
+    pub fn put_policy(&self, state: PolicyState) {
+        self.locked().policies.insert(state.name.clone(), state);
+    }
+
+    /// Takes down devices that are not to be `kept`.
+    pub fn retain(&self, kept: impl Fn(&DeviceId) -> bool) {
+        self.locked().devices.retain(|device, _| kept(device));
+    }
+
+    /// Takes down policies that are not to be `kept`.
+    pub fn retain_policies(&self, kept: impl Fn(&PolicyName) -> bool) {
+        self.locked().policies.retain(|policy, _| kept(policy));
+    }
+
+    /// A device's last sweep.
+    pub fn device(&self, device: &DeviceId) -> Option<Arc<Explained>> {
+        self.locked().devices.get(device).cloned()
+    }
+
+    /// All devices' last sweeps.
+    pub fn devices(&self) -> Vec<Arc<Explained>> {
+        self.locked().devices.values().cloned().collect()
+    }
+
+    /// All policies.
+    pub fn policies(&self) -> Vec<PolicyState> {
+        self.locked().policies.values().cloned().collect()
+    }
+
+    /// `/v1/devices`, `/v1/devices/NAME` and `/v1/policies`, as JSON.
+    pub fn router(&self) -> Router {
+        Router::new()
+            .route("/v1/devices", get(devices))
+            .route("/v1/devices/{name}", get(device))
+            .route("/v1/policies", get(policies))
+            .with_state(self.clone())
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Shown> {
+        // Entries are replaced whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A line of the list.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Line {
+    device: DeviceId,
+    policy: PolicyName,
+    point: Option<autotiler_core::OperatingPoint>,
+    epoch: u32,
+    synced: bool,
+    guarded: bool,
+}
+
+async fn devices(State(board): State<Board>) -> Json<Vec<Line>> {
+    let line = |explained: Arc<Explained>| Line {
+        device: explained.device.clone(),
+        policy: explained.policy.clone(),
+        point: explained.order.as_ref().map(|order| order.point),
+        epoch: explained.epoch,
+        synced: explained.synced,
+        guarded: explained.telemetry.guarded_for_ms.is_some(),
+    };
+    Json(board.devices().into_iter().map(line).collect())
+}
+
+async fn device(State(board): State<Board>, Path(name): Path<String>) -> Response {
+    let found = name.parse().ok().and_then(|device| board.device(&device));
+    match found {
+        Some(explained) => Json(&*explained).into_response(),
+        None => {
+            let known: Vec<_> = board.devices().iter().take(20).map(|one| one.device.to_string()).collect();
+            let known = if known.is_empty() { "none yet".to_owned() } else { known.join(", ") };
+            (StatusCode::NOT_FOUND, format!("no device {name:?} is under control here; there are: {known}\n"))
+                .into_response()
+        }
+    }
+}
+
+async fn policies(State(board): State<Board>) -> Json<Vec<PolicyState>> {
+    Json(board.policies())
+}

@@ -1,0 +1,220 @@
+use std::sync::Arc;
+
+use autotiler_core::{
+    DeviceId, Digest, Epoch,
+    decision::{Held, Verdict},
+    profile::{BatchTime, ProfilePoint, Rate, Spread},
+    telemetry::Telemetry,
+};
+
+use super::*;
+use crate::catalog::tests::policy;
+
+fn point(route: Route, device_ms: u64, bits: &[u32]) -> ProfilePoint {
+    let ms = Duration::from_millis(device_ms);
+    let rate = |&bits: &u32| Rate {
+        bits: autotiler_core::TargetBits::try_new(bits).unwrap(),
+        accuracy_drop_permille: 10,
+    };
+    let server = [BatchTime { batch: 1, time: Duration::from_millis(10) }];
+    ProfilePoint {
+        route,
+        tiler: None,
+        device: Spread { p50: ms, p95: ms },
+        server: if bits.is_empty() { vec![] } else { server.to_vec() },
+        rates: bits.iter().map(rate).collect(),
+        memory_kib: 0,
+    }
+}
+
+fn profile() -> Profile {
+    let split = "layer=20,cr=4,bits=1".parse::<OperatingPoint>().unwrap().route;
+    let points = vec![
+        point(Route::DeviceOnly, 400, &[]),
+        point(split, 110, &[6_000, 12_000]),
+        point(Route::ServerOnly, 20, &[75_000]),
+    ];
+    Profile::try_new(Digest([1; 32]), "slow".to_owned(), points).unwrap()
+}
+
+fn report(point: &str, guarded_for_ms: Option<u64>) -> Report {
+    let point: OperatingPoint = point.parse().unwrap();
+    let telemetry = Telemetry {
+        device: "cam".parse::<DeviceId>().unwrap(),
+        device_class: "slow".to_owned(),
+        network: Digest([1; 32]),
+        uptime_ms: 1_000,
+        epoch: Epoch(1),
+        point,
+        assigned: point,
+        guarded_for_ms,
+        guard_moves: 0,
+        switches: 0,
+        last_switch_gap_us: None,
+        refused: None,
+        uplink_bps: None,
+        rtt_us: None,
+        queue_age_us: 0,
+        backlog_bits: 0,
+        frames_per_second: 10.0,
+        stage_us: Default::default(),
+        server_us: Default::default(),
+        total_us: Default::default(),
+        captured: 0,
+        sent: 0,
+        received: 0,
+        dropped: Default::default(),
+        lost: Default::default(),
+        cut_permille: 0,
+    };
+    Report { telemetry: Arc::new(telemetry), at: Duration::ZERO, frames_per_second: Some(10.0) }
+}
+
+struct World {
+    policy: PolicyEntry,
+    profile: Profile,
+    report: Report,
+    control: DeviceControl,
+    pin: Option<Pin>,
+    epoch: u32,
+}
+
+impl World {
+    fn new() -> Self {
+        let policy = policy("p");
+        let control = DeviceControl::new(&policy, None, Duration::ZERO);
+        Self { policy, profile: profile(), report: report("device-only", None), control, pin: None, epoch: 0 }
+    }
+
+    /// One sweep at `second` that carries out what it wants; the link is measured as `bps`, or not at all.
+    fn sweep(&mut self, second: u64, bps: Option<f64>) -> (Outcome, Option<Desired>) {
+        let fresh = |value| Signal::Fresh { value, age_s: 0.2 };
+        let sweep = Sweep {
+            now: Duration::from_secs(second),
+            wall: SystemTime::UNIX_EPOCH + Duration::from_secs(second),
+            policy: &self.policy,
+            profile: &self.profile,
+            pin: self.pin,
+            signals: Signals {
+                uplink: bps.map_or(Signal::Absent, fresh),
+                rtt: bps.map_or(Signal::Absent, |_| fresh(0.06)),
+                server_queue: Signal::Absent,
+            },
+            report: &self.report,
+            others_queue_s: 0.0,
+        };
+        let decided = self.control.sweep(&sweep);
+        let desired = self.control.desired(&sweep, &decided, true);
+        if let Some(desired) = desired.clone() {
+            self.epoch += 1;
+            let entry = HistoryEntry {
+                epoch: self.epoch,
+                at_ms: 0,
+                from: decided.current,
+                to: desired.point,
+                reason: decided.word(desired.point),
+                detail: decided.reason(desired.point),
+                uplink_bps: decided.seen.mean_uplink_bps,
+            };
+            self.control.commit(&sweep, &decided, desired, entry);
+        }
+        (decided.outcome, desired)
+    }
+
+    fn point(&self) -> String {
+        self.control.switching.current().unwrap().to_string()
+    }
+}
+
+#[test]
+fn the_first_fresh_sample_assigns_with_range_and_guard() {
+    let mut world = World::new();
+    let (_, desired) = world.sweep(0, Some(300e3));
+    let desired = desired.unwrap();
+    assert_eq!(desired.point.to_string(), "layer=20,cr=4,bits=6k");
+    assert_eq!((desired.min_bits, desired.max_cut_permille), (None, 0), "there are no fewer bits");
+    assert_eq!(desired.guard.unwrap().safe_point, OperatingPoint::device_only());
+    assert_eq!(
+        world.sweep(1, Some(300e3)),
+        (Outcome::Decided(Verdict::Best), None),
+        "the same is not ordered twice"
+    );
+}
+
+#[test]
+fn nothing_is_ordered_before_anything_is_known_and_absent_is_never_zero() {
+    let mut world = World::new();
+    assert_eq!(world.sweep(0, None), (Outcome::Blind, None));
+    assert_eq!(world.sweep(1, Some(f64::NAN)).1, None);
+}
+
+#[test]
+fn a_gap_is_followed_by_a_warm_up_and_a_long_one_by_the_fallback() {
+    let mut world = World::new();
+    world.policy.policy.fallback.action = autotiler_core::decision::FallbackAction::DeviceOnly;
+    world.sweep(0, Some(50e6));
+    assert_eq!(world.point(), "server-only,bits=75k");
+    assert_eq!([1, 2].map(|second| world.sweep(second, None).0), [Outcome::Blind; 2]);
+    assert_eq!(world.sweep(3, None).0, Outcome::Fallback);
+    assert_eq!(world.point(), "device-only");
+    let first = world.sweep(4, Some(50e6)).0;
+    assert_eq!(first, Outcome::WarmingUp { missing: 4 });
+    for second in 5..8 {
+        world.sweep(second, Some(50e6));
+    }
+    assert!(matches!(world.sweep(8, Some(50e6)).0, Outcome::Decided(Verdict::Held(Held::Window { .. }))));
+}
+
+#[test]
+fn a_guarding_device_freezes_estimator_and_decision() {
+    let mut world = World::new();
+    world.sweep(0, Some(50e6));
+    world.report = report("device-only", Some(500));
+    for second in 1..60 {
+        assert_eq!(world.sweep(second, Some(0.0)), (Outcome::Guarded, None));
+    }
+    world.report = report("server-only,bits=75k", None);
+    assert_eq!(world.sweep(60, Some(50e6)).0, Outcome::Decided(Verdict::Best), "no warm-up, no pessimism");
+}
+
+#[test]
+fn a_pin_holds_until_it_ends_and_suspension_freezes() {
+    let mut world = World::new();
+    world.sweep(0, Some(50e6));
+    let split = world.profile.points()[1].route;
+    let until = SystemTime::UNIX_EPOCH + Duration::from_secs(10);
+    world.pin = Some(Pin { route: split, bits: None, until: Some(until) });
+    assert_eq!(world.sweep(1, Some(50e6)).0, Outcome::Pinned);
+    assert_eq!(world.point(), "layer=20,cr=4,bits=6k", "the fewest bits that are accurate enough");
+    (2..10).for_each(|second| assert_eq!(world.sweep(second, Some(50e6)).1, None));
+    for second in 10..20 {
+        world.sweep(second, Some(50e6));
+    }
+    assert_eq!(world.point(), "server-only,bits=75k");
+    world.policy.suspend = true;
+    world.policy.generation += 1;
+    (20..40).for_each(|second| assert_eq!(world.sweep(second, Some(1e3)), (Outcome::Suspended, None)));
+}
+
+#[test]
+fn a_changed_policy_is_ordered_at_once() {
+    let mut world = World::new();
+    world.sweep(0, Some(50e6));
+    world.policy.generation = 2;
+    world.policy.policy.behavior.guard = None;
+    let desired = world.sweep(1, Some(50e6)).1.unwrap();
+    assert_eq!((desired.point.to_string().as_str(), desired.guard), ("server-only,bits=75k", None));
+    let history: Vec<_> = world.control.history().map(|entry| entry.reason).collect();
+    assert_eq!(history, [Reason::PolicyChanged, Reason::FirstAssignment]);
+}
+
+#[test]
+fn what_somebody_else_ordered_is_taken_for_what_is() {
+    let mut world = World::new();
+    world.sweep(0, Some(50e6));
+    world.control.overruled(Duration::from_secs(1), OperatingPoint::device_only());
+    assert_eq!(world.point(), "device-only");
+    let (outcome, desired) = world.sweep(2, Some(50e6));
+    assert!(matches!(outcome, Outcome::Decided(Verdict::Held(Held::Window { .. }))), "{outcome:?}");
+    assert_eq!(desired.unwrap().point, OperatingPoint::device_only(), "the point stays, the terms are ours");
+}

@@ -1,0 +1,150 @@
+//! What the controller shows on `/metrics`.
+
+use autotiler_runtime::SECONDS_BUCKETS;
+use autotiler_transport::telemetry::Unheard;
+use prometheus::{
+    Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry, core::Collector,
+};
+
+use crate::{
+    control::Outcome,
+    observe::{ObserveError, Observed},
+};
+
+/// Names of the signals, as labels and as fields of a policy.
+pub const SIGNALS: [&str; 3] = ["uplinkBandwidth", "rtt", "serverQueue"];
+/// Upper bounds for times of deciding, in seconds: 1 us to 0.3 s.
+const DECIDE_BUCKETS: [f64; 12] = [1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3];
+
+/// All metrics of the controller. Clones share them.
+#[derive(Debug, Clone)]
+pub struct ControllerMetrics {
+    /// A whole sweep of one policy.
+    pub sweep_seconds: Histogram,
+    /// Deciding for all devices of one policy.
+    pub decide_seconds: Histogram,
+    /// Signals that could not be asked for, by signal and reason.
+    pub observe_failures: IntCounterVec,
+    /// What sweeps of devices came to.
+    pub decisions: IntCounterVec,
+    /// Orders written.
+    pub orders: IntCounter,
+    /// Orders not written, by reason.
+    pub order_failures: IntCounterVec,
+    /// Telemetry that was not taken, by reason.
+    pub unheard: IntCounterVec,
+    /// Writes of status, by what came of them.
+    pub status_writes: IntCounterVec,
+    /// Whether this process leads, 0 or 1.
+    pub leader: Gauge,
+    /// Devices that follow a policy and speak.
+    pub devices: Gauge,
+    /// Policies in force.
+    pub policies: Gauge,
+}
+
+impl ControllerMetrics {
+    /// Registers all of them, every label from the start.
+    ///
+    /// # Errors
+    /// When a name is taken.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let metrics = Self {
+            sweep_seconds: histogram(registry, "sweep_seconds", "A sweep of one policy.", SECONDS_BUCKETS)?,
+            decide_seconds: histogram(
+                registry,
+                "decide_seconds",
+                "Deciding for all devices of a policy.",
+                &DECIDE_BUCKETS,
+            )?,
+            observe_failures: counters(
+                registry,
+                "observe_failures_total",
+                "Signals that could not be asked for.",
+                &["signal", "reason"],
+            )?,
+            decisions: counters(
+                registry,
+                "decisions_total",
+                "What sweeps of devices came to.",
+                &["outcome"],
+            )?,
+            orders: add(registry, IntCounter::new("autotiler_controller_orders_total", "Orders written."))?,
+            order_failures: counters(registry, "order_failures_total", "Orders not written.", &["reason"])?,
+            unheard: counters(registry, "telemetry_rejected_total", "Telemetry not taken.", &["reason"])?,
+            status_writes: counters(registry, "status_writes_total", "Writes of status.", &["result"])?,
+            leader: gauge(registry, "leader", "Whether this process leads, 0 or 1.")?,
+            devices: gauge(registry, "devices", "Devices that follow a policy and speak.")?,
+            policies: gauge(registry, "policies", "Policies in force.")?,
+        };
+        for signal in SIGNALS {
+            for reason in ["unreachable", "slow", "not_prometheus", "refused", "empty"] {
+                metrics.observe_failures.with_label_values(&[signal, reason]);
+            }
+        }
+        Outcome::LABELS.iter().for_each(|label| drop(metrics.decisions.with_label_values(&[label])));
+        Unheard::LABELS
+            .iter()
+            .chain(&["too_many"])
+            .for_each(|label| drop(metrics.unheard.with_label_values(&[label])));
+        ["conflict", "write"]
+            .iter()
+            .for_each(|label| drop(metrics.order_failures.with_label_values(&[label])));
+        ["ok", "failed"].iter().for_each(|label| drop(metrics.status_writes.with_label_values(&[label])));
+        Ok(metrics)
+    }
+
+    /// Counts what could not be asked for.
+    pub fn observe(&self, observed: &Observed) {
+        let count = |signal: &str, error: Option<&ObserveError>| {
+            if let Some(error) = error {
+                self.observe_failures.with_label_values(&[signal, error.label()]).inc();
+            }
+        };
+        for (signal, samples) in SIGNALS.iter().zip([&observed.uplink, &observed.rtt, &observed.server_queue])
+        {
+            count(signal, samples.as_ref().err());
+        }
+    }
+
+    /// Counts what a device's sweep came to.
+    pub fn decided(&self, outcome: &Outcome) {
+        self.decisions.with_label_values(&[outcome.label()]).inc();
+    }
+}
+
+fn add<C: Collector + Clone + 'static>(
+    registry: &Registry,
+    made: Result<C, prometheus::Error>,
+) -> Result<C, prometheus::Error> {
+    let collector = made?;
+    registry.register(Box::new(collector.clone()))?;
+    Ok(collector)
+}
+
+fn name(what: &str) -> String {
+    format!("autotiler_controller_{what}")
+}
+
+fn histogram(
+    registry: &Registry,
+    what: &str,
+    help: &str,
+    buckets: &[f64],
+) -> Result<Histogram, prometheus::Error> {
+    let options = HistogramOpts::new(name(what), help).buckets(buckets.to_vec());
+    add(registry, Histogram::with_opts(options))
+}
+
+fn counters(
+    registry: &Registry,
+    what: &str,
+    help: &str,
+    labels: &[&str],
+) -> Result<IntCounterVec, prometheus::Error> {
+    add(registry, IntCounterVec::new(Opts::new(name(what), help), labels))
+}
+
+fn gauge(registry: &Registry, what: &str, help: &str) -> Result<Gauge, prometheus::Error> {
+    add(registry, Gauge::new(name(what), help))
+}

@@ -1,0 +1,192 @@
+//! The process: connects, watches, sweeps, and gives back what it holds.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use autotiler_runtime::{Admin, Readiness};
+use autotiler_transport::{
+    Connection, LinkState, OrderBook, TelemetrySubscriber, connect, orders::OpenError,
+};
+use prometheus::Registry;
+use tokio::{sync::watch, time::Instant as TokioInstant};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    args::{Config, Source},
+    board::Board,
+    catalog::{Catalog, PolicyName},
+    cluster, files,
+    fleet::Fleet,
+    metrics::ControllerMetrics,
+    observe::Observer,
+    sweep::{Surroundings, Sweeper},
+};
+
+/// Longest wait for something to change when no policy is due.
+const IDLE: Duration = Duration::from_secs(1);
+/// Between tries to open the orders' store.
+const RETRY: Duration = Duration::from_secs(1);
+/// Silent devices are forgotten after this.
+const FORGET_AFTER: Duration = Duration::from_secs(600);
+
+/// Runs until `cancel` is cancelled, or until it may not go on: a lost Lease, refused credentials.
+///
+/// # Errors
+/// Bad files before any socket opens; later what no waiting mends.
+pub async fn run(config: Config, registry: Registry, cancel: CancellationToken) -> anyhow::Result<()> {
+    let metrics = ControllerMetrics::register(&registry)?;
+    let board = Board::default();
+    let fixed = match &config.source {
+        Source::Files { policy, profiles, devices } => {
+            Some(files::load(policy, profiles, devices.as_deref())?)
+        }
+        Source::Cluster { .. } => None,
+    };
+    let observer = Observer::try_new().context("making an HTTP client")?;
+
+    // All that can be checked is; from here on sockets open.
+    let readiness = Readiness::new();
+    let (nats_latch, catalog_latch) = (readiness.require("nats"), readiness.require("policies"));
+    let admin = Admin::bind(config.admin, registry, readiness).await?.with(board.router());
+    tokio::spawn(admin.serve(cancel.clone()));
+
+    let connection = tokio::select! {
+        connected = connect(&config.nats) => connected?,
+        () = cancel.cancelled() => return Ok(()),
+    };
+    let fleet = Fleet::default();
+    let start = Instant::now();
+    let telemetry = TelemetrySubscriber::subscribe(&connection).await?;
+    tokio::spawn(listen(telemetry, fleet.clone(), metrics.clone(), start));
+    let Some(orders) = open_orders(&connection, &cancel).await? else { return Ok(()) };
+    tokio::spawn(watch_link(connection.clone(), nats_latch));
+
+    let around = Surroundings {
+        observer,
+        orders,
+        fleet,
+        board: board.clone(),
+        metrics: metrics.clone(),
+        writer: config.identity.clone(),
+        start,
+    };
+    match (fixed, config.source) {
+        (Some(catalog), _) => {
+            let (_keep, catalog) = watch::channel(Arc::new(catalog));
+            catalog_latch.release();
+            metrics.leader.set(1.0);
+            sweep_all(around, catalog, cancel).await;
+        }
+        (None, Source::Cluster { watch_namespace, namespace, lease, status_writes }) => {
+            let options = cluster::Options {
+                watch_namespace,
+                namespace,
+                lease,
+                status_writes,
+                identity: config.identity,
+            };
+            cluster::run(options, around, catalog_latch, cancel).await?;
+        }
+        (None, Source::Files { .. }) => unreachable!("files were loaded above"),
+    }
+    connection.close().await;
+    Ok(())
+}
+
+/// The store of orders; none when cancelled before.
+async fn open_orders(
+    connection: &Connection,
+    cancel: &CancellationToken,
+) -> anyhow::Result<Option<OrderBook>> {
+    loop {
+        let opened = tokio::select! {
+            opened = OrderBook::open(connection) => opened,
+            () = cancel.cancelled() => return Ok(None),
+        };
+        match opened {
+            Ok(orders) => return Ok(Some(orders)),
+            Err(error @ OpenError::NoJetStream(_)) => return Err(error.into()),
+            Err(error) => tracing::warn!(%error, "opening the orders' store; trying again"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(RETRY) => {}
+            () = cancel.cancelled() => return Ok(None),
+        }
+    }
+}
+
+/// Takes in what devices say.
+async fn listen(
+    mut telemetry: TelemetrySubscriber,
+    fleet: Fleet,
+    metrics: ControllerMetrics,
+    start: Instant,
+) {
+    while let Some(said) = telemetry.next().await {
+        match said {
+            Ok(said) => {
+                if !fleet.take(start.elapsed(), said) {
+                    metrics.unheard.with_label_values(&["too_many"]).inc();
+                }
+            }
+            Err(error) => {
+                tracing::debug!(%error, "telemetry not taken");
+                metrics.unheard.with_label_values(&[error.label()]).inc();
+            }
+        }
+    }
+}
+
+async fn watch_link(connection: Connection, latch: autotiler_runtime::Latch) {
+    let mut link = connection.link();
+    loop {
+        latch.set(*link.borrow_and_update() == LinkState::Up);
+        if link.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Sweeps each policy at its own interval, until `cancel` is cancelled. A sweep under way is finished.
+pub(crate) async fn sweep_all(
+    around: Surroundings,
+    mut catalog: watch::Receiver<Arc<Catalog>>,
+    cancel: CancellationToken,
+) {
+    let mut due: HashMap<PolicyName, TokioInstant> = HashMap::new();
+    let mut sweeper = Sweeper::new(around.clone());
+    while !cancel.is_cancelled() {
+        let current = catalog.borrow_and_update().clone();
+        let now = around.start.elapsed();
+        around.fleet.forget(now, FORGET_AFTER);
+        let speaking = around.fleet.speaking(now);
+        let matches = current.matches(speaking.keys().cloned());
+        around.metrics.policies.set(current.policies.len() as f64);
+        let followed = speaking.keys().filter(|device| matches.winner.contains_key(*device)).count();
+        around.metrics.devices.set(followed as f64);
+        due.retain(|name, _| current.policies.iter().any(|policy| policy.name == *name));
+        around.board.retain_policies(|name| due.contains_key(name));
+        sweeper.forget(&matches);
+        for policy in &current.policies {
+            let at = TokioInstant::now();
+            if due.get(&policy.name).is_some_and(|due| *due > at) {
+                continue;
+            }
+            sweeper.sweep(policy, &current, &matches).await;
+            // A sweep that took long is not made up for.
+            let next = due.get(&policy.name).map_or(at, |due| *due) + policy.prometheus.interval;
+            due.insert(policy.name.clone(), next.max(at));
+        }
+        let next = due.values().min().copied().unwrap_or_else(|| TokioInstant::now() + IDLE);
+        tokio::select! {
+            () = tokio::time::sleep_until(next.min(TokioInstant::now() + IDLE)) => {}
+            () = cancel.cancelled() => {}
+            // A new policy is not kept waiting.
+            _ = catalog.changed() => {}
+        }
+    }
+}
