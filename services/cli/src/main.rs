@@ -4,9 +4,11 @@ mod bench;
 mod common;
 mod demo;
 mod eval;
+mod explain;
 mod fit;
 mod import;
 mod inspect;
+mod profile;
 mod set;
 mod train;
 
@@ -40,6 +42,10 @@ enum Command {
     Train(train::Args),
     /// Score operating points on a data set through the real codec.
     Eval(Box<eval::Args>),
+    /// Measure what each way to share the work costs on this machine, for the controller.
+    Profile(Box<profile::Args>),
+    /// Show why a device has its operating point, as the controller decided it.
+    Explain(explain::Args),
     /// Run edge, decoder and NATS on this machine and show what comes out.
     Demo(demo::Args),
     /// Measure stages, codec, transport and rate control on this machine, as ratios.
@@ -53,6 +59,8 @@ fn main() -> std::process::ExitCode {
         Command::Fit(args) => fit::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Eval(args) => eval::run(&args),
+        Command::Profile(args) => profile::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Bench(args) => bench::run(&args),
     };
