@@ -50,6 +50,11 @@ impl Guard {
         Self { settings, guarding: None, moves: 0 }
     }
 
+    /// When it leaves and when it comes back.
+    pub fn settings(&self) -> GuardSettings {
+        self.settings
+    }
+
     /// Takes other settings; where it is it stays.
     pub fn set(&mut self, settings: GuardSettings) {
         self.settings = settings;

@@ -2,7 +2,12 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use autotiler_core::{DeviceId, Epoch, OperatingPoint};
+use autotiler_core::{
+    DeviceId, Epoch, OperatingPoint, TargetBits,
+    bits::BitsSettings,
+    order::{GuardTerms, MAX_GUARD_TIME},
+    telemetry::is_name,
+};
 use autotiler_hevc::{EncoderOptions, Preset};
 use autotiler_onnx::OnnxOptions;
 use autotiler_pipeline::BoxOptions;
@@ -12,9 +17,10 @@ use clap::{Parser, ValueEnum};
 
 use crate::{
     frame::Assignment,
+    prepared::CodecOptions,
     run::{Config, Pacing},
     source::SourceSpec,
-    stages::{CaptureOptions, CodecOptions},
+    stages::CaptureOptions,
 };
 
 /// Device process: takes pictures, runs the network's head and the tiler's encoder, codes the plane with HEVC,
@@ -79,6 +85,39 @@ pub struct Args {
     #[arg(long, env = "AUTOTILER_CAP_BITS", value_name = "N")]
     pub cap_bits: Option<autotiler_core::TargetBits>,
 
+    /// Follow the orders of a controller, kept by nats-server (with JetStream). Until the first one comes, and
+    /// without a store, the point given here is kept.
+    #[arg(long, env = "AUTOTILER_FOLLOW_ORDERS")]
+    pub follow_orders: bool,
+    /// Measure the uplink by short trains of probes (at most 5 % of it) where frames alone do not tell; with
+    /// --follow-orders always.
+    #[arg(long, env = "AUTOTILER_MEASURE_UPLINK")]
+    pub measure_uplink: bool,
+    /// What kind of device this is: a controller looks for the profile of this class.
+    #[arg(long, env = "AUTOTILER_DEVICE_CLASS", default_value = "generic", value_name = "NAME",
+          value_parser = read_class)]
+    pub device_class: String,
+    /// Where to go while the link does not carry, until there are orders: an operating point.
+    #[arg(long, env = "AUTOTILER_SAFE_POINT", value_name = "POINT")]
+    pub safe_point: Option<OperatingPoint>,
+    /// A frame that has not got through for longer means that the link does not carry.
+    #[arg(long, env = "AUTOTILER_GUARD_AGE", default_value = "300ms", value_name = "TIME", value_parser = read_guard)]
+    pub guard_age: u32,
+    /// Shortest stay at the safe point.
+    #[arg(long, env = "AUTOTILER_GUARD_HOLD", default_value = "300ms", value_name = "TIME",
+          value_parser = read_guard)]
+    pub guard_hold: u32,
+    /// Size frames by the send queue, from so many bits up to the point's, until there are orders.
+    #[arg(long, env = "AUTOTILER_MIN_BITS", value_name = "N")]
+    pub min_bits: Option<TargetBits>,
+    /// Largest share of frames cut below the point's bits, in thousandths.
+    #[arg(long, env = "AUTOTILER_MAX_CUT", default_value_t = 200, value_name = "PERMILLE",
+          value_parser = clap::value_parser!(u16).range(0..=1000))]
+    pub max_cut: u16,
+    /// Memory that must be free, in MiB, before an order for something new is obeyed.
+    #[arg(long, env = "AUTOTILER_SPARE_MEMORY", default_value_t = 64, value_name = "MIB")]
+    pub spare_memory: u32,
+
     /// Most frames that are sent and not answered.
     #[arg(long, env = "AUTOTILER_WINDOW", default_value_t = 4, value_name = "N")]
     pub window: usize,
@@ -134,7 +173,21 @@ impl Args {
             nats: self.nats.connect_options(format!("autotiler-edge {}", self.device)),
             device: self.device,
             model: self.model,
-            assignment: Assignment { epoch: Epoch(1), point: self.point },
+            assignment: Assignment { epoch: Epoch(0), point: self.point },
+            bits: self.min_bits.zip(self.point.bits()).map(|(min, max)| BitsSettings {
+                min,
+                max,
+                max_cut_permille: self.max_cut,
+            }),
+            guard: self.safe_point.map(|safe_point| GuardTerms {
+                queue_age_ms: self.guard_age,
+                hold_ms: self.guard_hold,
+                safe_point,
+            }),
+            follow_orders: self.follow_orders,
+            measure_uplink: self.follow_orders || self.measure_uplink,
+            device_class: self.device_class,
+            spare_memory: u64::from(self.spare_memory) << 20,
             source: self.source,
             repeat: self.repeat,
             capture: CaptureOptions { frames_per_second: self.fps, frames: self.frames },
@@ -162,6 +215,21 @@ fn read_rate(text: &str) -> Result<f64, String> {
         Ok(rate) if (0.001..=1000.0).contains(&rate) => Ok(rate),
         _ => Err("pictures per second must be a number from 0.001 to 1000".to_owned()),
     }
+}
+
+fn read_class(text: &str) -> Result<String, String> {
+    if is_name(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("1 to 63 letters, digits, '-', '_' or '.'".to_owned())
+    }
+}
+
+/// Milliseconds of a guard.
+fn read_guard(text: &str) -> Result<u32, String> {
+    let time = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    let fits = (Duration::from_millis(1)..=MAX_GUARD_TIME).contains(&time);
+    if fits { Ok(time.as_millis() as u32) } else { Err(format!("must be from 1ms to {MAX_GUARD_TIME:?}")) }
 }
 
 #[cfg(test)]
@@ -197,6 +265,11 @@ mod tests {
             ("--source", "tape:x"),
             ("--answer-timeout", "soon"),
             ("--admin", "here"),
+            ("--device-class", "a b"),
+            ("--safe-point", "layer=1"),
+            ("--guard-age", "0ms"),
+            ("--guard-hold", "2min"),
+            ("--max-cut", "1001"),
         ] {
             let error = parse(&[flag, value]).unwrap_err().to_string();
             assert!(error.contains(flag), "{error}");

@@ -2,20 +2,35 @@
 
 use std::{
     hash::{BuildHasher, RandomState},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use autotiler_core::{DeviceId, Epoch, Gain, OperatingPoint, Sequence, StreamId, wire::Payload};
-use autotiler_hevc::FrameFormat;
+use autotiler_core::{
+    DeviceId, Epoch, Gain, OperatingPoint, Sequence, StreamId, bits::BitsSettings, wire::Payload,
+};
 use autotiler_scene::Picture;
+
+use crate::prepared::Prepared;
 
 /// What the device has to do, and since which change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Assignment {
-    /// Rises with each change.
+    /// Of the order that it comes from; 0 for what the process was started with.
     pub epoch: Epoch,
     /// The operating point.
     pub point: OperatingPoint,
+}
+
+/// An assignment, and all that it takes.
+#[derive(Debug, Clone)]
+pub struct Course {
+    /// What to do.
+    pub assignment: Assignment,
+    /// The range in which frames are sized; none where bits are fixed.
+    pub bits: Option<BitsSettings>,
+    /// What does it, warm.
+    pub work: Arc<Prepared>,
 }
 
 /// Whose frames they are, and the device's own clock.
@@ -65,7 +80,7 @@ pub struct CapturedFrame {
     /// What is known of it.
     pub record: FrameRecord,
     /// The picture.
-    pub picture: Picture,
+    pub picture: Arc<Picture>,
 }
 
 /// A plane on its way to the codec.
@@ -75,8 +90,8 @@ pub struct PlaneFrame {
     pub record: FrameRecord,
     /// A tiled plane, or the picture in YUV 4:2:0.
     pub plane: Vec<u8>,
-    /// Its format.
-    pub format: FrameFormat,
+    /// What made it, and codes it: whatever is in force by then.
+    pub course: Arc<Course>,
     /// What the header says of it.
     pub payload: Payload,
 }

@@ -11,6 +11,7 @@ use std::{
 
 use autotiler_core::{
     Detection, OperatingPoint, Sequence,
+    telemetry::{ServerMicros, StageMicros, TotalMicros},
     wire::{Answer, LossReason, ServerTimes},
 };
 use autotiler_transport::{DropReason as QueueReason, FrameObserver, OutboundFrame, Reply, Slot};
@@ -25,6 +26,10 @@ use crate::{
     results::Results,
 };
 
+mod lately;
+
+use lately::Lately;
+
 /// Keeps the accounts of one stream.
 pub struct Ledger {
     stream: Stream,
@@ -33,20 +38,24 @@ pub struct Ledger {
     state: Mutex<State>,
     /// Told whenever a frame's fate is known.
     settled: Notify,
+    /// Told the bits of each answered frame, and how long it was under way.
+    heard: Option<Box<dyn Fn(u32, Duration) + Send + Sync>>,
 }
 
 #[derive(Default)]
 struct State {
     results: Option<Results>,
-    /// In the queue before the broker.
-    queued: HashMap<u32, FrameRecord>,
+    /// In the queue before the broker, and since when.
+    queued: HashMap<u32, (FrameRecord, Instant)>,
     /// Sent and not answered, in order of their sequence.
     pending: BTreeMap<u32, Pending>,
     totals: Totals,
+    lately: Lately,
 }
 
 struct Pending {
     record: FrameRecord,
+    queued: Instant,
     sent: Instant,
     _slot: Slot,
 }
@@ -71,6 +80,35 @@ struct Totals {
     out_of_reach: Option<String>,
 }
 
+/// What telemetry says of the accounts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Snapshot {
+    /// Frames that the source gave.
+    pub captured: u64,
+    /// Frames handed to the broker, or done on the device.
+    pub sent: u64,
+    /// Frames whose detections came.
+    pub received: u64,
+    /// Frames not sent, by reason.
+    pub dropped: BTreeMap<&'static str, u64>,
+    /// Frames sent whose detections did not come, by reason.
+    pub lost: BTreeMap<&'static str, u64>,
+    /// Age of the oldest frame that has not got through.
+    pub queue_age: Option<Duration>,
+    /// Bits of frames in the queue, and of those sent and not answered.
+    pub backlog_bits: (u64, u64),
+    /// Frames received per second lately.
+    pub frames_per_second: f64,
+    /// See [`autotiler_core::telemetry::Telemetry::last_switch_gap_us`].
+    pub switch_gap: Option<Duration>,
+    /// Medians of the device's stages.
+    pub stages: StageMicros,
+    /// The server's stages.
+    pub server: ServerMicros,
+    /// From capture to detections.
+    pub total: TotalMicros,
+}
+
 /// The durations of one received frame.
 struct Spent {
     total: Duration,
@@ -88,7 +126,13 @@ impl Ledger {
         answer_timeout: Duration,
     ) -> Self {
         let state = Mutex::new(State { results, ..State::default() });
-        Self { stream, metrics, answer_timeout, state, settled: Notify::new() }
+        Self { stream, metrics, answer_timeout, state, settled: Notify::new(), heard: None }
+    }
+
+    /// Tells `heard` the bits of each answered frame, and how long it was under way. Must not block.
+    pub fn telling(mut self, heard: impl Fn(u32, Duration) + Send + Sync + 'static) -> Self {
+        self.heard = Some(Box::new(heard));
+        self
     }
 
     /// A frame was captured.
@@ -109,7 +153,9 @@ impl Ledger {
 
     /// A frame is about to wait for the broker; from here on its sequence is enough.
     pub fn queued(&self, record: FrameRecord) {
-        self.locked().queued.insert(record.sequence.0, record);
+        let mut state = self.locked();
+        state.lately.handed(&record);
+        state.queued.insert(record.sequence.0, (record, Instant::now()));
     }
 
     /// A frame whose detections the device found by itself: sent and received in one.
@@ -122,8 +168,40 @@ impl Ledger {
             server: Duration::ZERO,
         };
         let mut state = self.locked();
+        state.lately.handed(record);
         self.count_sent(&mut state, record);
-        self.receive(&mut state, record, &spent, detections, ServerTimes::default());
+        self.receive(&mut state, record, &spent, detections, None);
+    }
+
+    /// Age at `now` of the oldest frame that waits in the queue, or was sent and is not answered.
+    pub fn queue_age(&self, now: Instant) -> Option<Duration> {
+        self.locked().oldest().map(|oldest| now.saturating_duration_since(oldest))
+    }
+
+    /// Bits of frames in the queue, and of those sent and not answered.
+    pub fn backlog_bits(&self) -> (u64, u64) {
+        self.locked().backlog_bits()
+    }
+
+    /// What telemetry says at `now`, with the times of frames at `point`.
+    pub fn snapshot(&self, now: Instant, point: OperatingPoint) -> Snapshot {
+        let state = self.locked();
+        let (stages, server, total) = state.lately.times(now, point);
+        let Totals { captured, sent, received, dropped, lost, .. } = &state.totals;
+        Snapshot {
+            captured: *captured,
+            sent: *sent,
+            received: *received,
+            dropped: dropped.clone(),
+            lost: lost.clone(),
+            queue_age: state.oldest().map(|oldest| now.saturating_duration_since(oldest)),
+            backlog_bits: state.backlog_bits(),
+            frames_per_second: state.lately.frames_per_second(now),
+            switch_gap: state.lately.switch_gap(),
+            stages,
+            server,
+            total,
+        }
     }
 
     /// What came back for a frame.
@@ -229,7 +307,7 @@ impl Ledger {
 
     fn answered(&self, sequence: Sequence, detections: &[Detection], times: ServerTimes) {
         let mut state = self.locked();
-        let Some(Pending { record, sent, _slot }) = state.pending.remove(&sequence.0) else {
+        let Some(Pending { record, sent, _slot, .. }) = state.pending.remove(&sequence.0) else {
             return self.late(&mut state);
         };
         let ServerTimes { queue_us, decode_us, tail_us, boxes_us } = times;
@@ -244,7 +322,10 @@ impl Ledger {
         self.metrics.in_flight.set(state.pending.len() as f64);
         self.metrics.stages.observe(stage::TRANSFER, spent.transfer);
         self.metrics.stages.observe(stage::SERVER, spent.server);
-        self.receive(&mut state, &record, &spent, detections, times);
+        self.receive(&mut state, &record, &spent, detections, Some(times));
+        if let Some(heard) = &self.heard {
+            heard(record.bits, spent.transfer);
+        }
     }
 
     fn receive(
@@ -253,9 +334,10 @@ impl Ledger {
         record: &FrameRecord,
         spent: &Spent,
         detections: &[Detection],
-        times: ServerTimes,
+        times: Option<ServerTimes>,
     ) {
         state.totals.received += 1;
+        state.lately.received(record, times, spent.total);
         state.totals.total.push(spent.total);
         state.totals.device.push(record.times.sum());
         state.totals.transfer.push(spent.transfer);
@@ -264,7 +346,7 @@ impl Ledger {
         self.metrics.received.inc();
         self.metrics.frame_seconds.observe(spent.total.as_secs_f64());
         self.metrics.stages.observe(stage::WAIT, spent.wait);
-        self.settle(state, record, &Outcome::Received(detections), Some(spent), times);
+        self.settle(state, record, &Outcome::Received(detections), Some(spent), times.unwrap_or_default());
     }
 
     fn lose(&self, sequence: Sequence, reason: LossReason) {
@@ -323,15 +405,28 @@ impl Ledger {
     }
 }
 
+impl State {
+    fn oldest(&self) -> Option<Instant> {
+        let queued = self.queued.values().map(|(_, queued)| *queued);
+        queued.chain(self.pending.values().map(|pending| pending.queued)).min()
+    }
+
+    fn backlog_bits(&self) -> (u64, u64) {
+        let bits = |record: &FrameRecord| u64::from(record.bits);
+        let queued = self.queued.values().map(|(record, _)| bits(record)).sum();
+        (queued, self.pending.values().map(|pending| bits(&pending.record)).sum())
+    }
+}
+
 impl FrameObserver for Ledger {
     fn sending(&self, frame: &OutboundFrame, slot: Slot) {
         let mut state = self.locked();
-        let Some(record) = state.queued.remove(&frame.sequence.0) else {
+        let Some((record, queued)) = state.queued.remove(&frame.sequence.0) else {
             return tracing::error!(sequence = frame.sequence.0, "a frame was sent that was not queued");
         };
         self.count_sent(&mut state, &record);
         self.metrics.frame_bytes.observe(frame.payload.len() as f64);
-        state.pending.insert(frame.sequence.0, Pending { record, sent: Instant::now(), _slot: slot });
+        state.pending.insert(frame.sequence.0, Pending { record, queued, sent: Instant::now(), _slot: slot });
         self.metrics.in_flight.set(state.pending.len() as f64);
     }
 
@@ -342,7 +437,7 @@ impl FrameObserver for Ledger {
     fn dropped(&self, frame: &OutboundFrame, reason: QueueReason) {
         let record = self.locked().queued.remove(&frame.sequence.0);
         match record {
-            Some(record) => Ledger::dropped(self, &record, DropReason::Queue(reason)),
+            Some((record, _)) => Ledger::dropped(self, &record, DropReason::Queue(reason)),
             None => tracing::error!(sequence = frame.sequence.0, "a frame was dropped that was not queued"),
         }
     }

@@ -6,16 +6,22 @@
 pub mod args;
 pub mod fate;
 pub mod frame;
+pub mod guarding;
 pub mod handoff;
+pub mod helm;
 pub mod ledger;
 pub mod line;
 pub mod link;
 pub mod metrics;
+pub mod orders;
+pub mod prepared;
+pub mod preparer;
 pub mod report;
 pub mod results;
 pub mod run;
 pub mod source;
 pub mod stages;
+pub mod telemetry;
 
 pub use args::Args;
 pub use report::Report;

@@ -5,20 +5,27 @@ use std::{
     time::{Duration, Instant},
 };
 
-use autotiler_core::wire::{Answer, HEADER_LEN, ServerTimes};
+use autotiler_core::{
+    order::Order,
+    wire::{Answer, HEADER_LEN, ServerTimes},
+};
 use autotiler_runtime::Latch;
 use autotiler_transport::{
-    AnswerSubject, AnswerSubscriber, ConnectError, ConnectOptions, Connection, FramePublisher, FrameQueue,
-    LinkState, ParameterServer, SubscribeError, connect,
+    AnswerSubject, AnswerSubscriber, ConnectError, ConnectOptions, Connection, Echoes, FramePublisher,
+    FrameQueue, LinkState, ParameterServer, SubscribeError, connect,
 };
 use bytes::Bytes;
 use tokio::{sync::mpsc, task::JoinSet, time::MissedTickBehavior};
 
 use crate::{
     frame::{FrameRecord, Stream},
+    guarding::Guarding,
+    handoff::Giver,
     ledger::Ledger,
     metrics::EdgeMetrics,
+    orders::follow,
     stages::{Detected, ParameterBook},
+    telemetry::Speaker,
 };
 
 /// How often frames without an answer are looked for.
@@ -57,6 +64,14 @@ pub struct Link {
     pub metrics: EdgeMetrics,
     /// Released while the link is up.
     pub latch: Latch,
+    /// Takes orders, where they are followed.
+    pub orders: Option<Giver<Order>>,
+    /// The guard's eyes.
+    pub guarding: Guarding,
+    /// Says how the device does.
+    pub speaker: Speaker,
+    /// Send trains where the frames alone do not tell the capacity.
+    pub trains: bool,
 }
 
 impl Link {
@@ -67,9 +82,11 @@ impl Link {
     pub async fn run(self) -> Result<(), LinkError> {
         let Self { options, stream, queue, window, largest_payload, mut detected, .. } = self;
         let (ledger, metrics, latch, parameters) = (self.ledger, self.metrics, self.latch, self.parameters);
+        let (orders, guarding, speaker) = (self.orders, self.guarding, self.speaker);
         // Without a broker the sweep goes on, and so does what needs none.
         let mut tasks = JoinSet::new();
         tasks.spawn(sweep(ledger.clone(), metrics.clone(), queue.clone()));
+        tasks.spawn(guarding.clone().run());
 
         let connection = connect(&options).await?;
         let needed = HEADER_LEN + largest_payload;
@@ -80,6 +97,19 @@ impl Link {
         // Subscribed before the publisher starts: the first frame's decoder asks at once.
         let asked = ParameterServer::subscribe(&connection, &stream.device).await?;
         tasks.spawn(asked.serve(move |digest| parameters.find(digest)));
+        let (echo, echoes) = Echoes::subscribe(&connection, &stream.device, stream.id).await?;
+        tasks.spawn(guarding.clone().listen(echoes));
+        if self.trains {
+            let (helm, accounts) = (guarding.helm.clone(), ledger.clone());
+            let quiet = move || !helm.is_guarding() && accounts.backlog_bits() == (0, 0);
+            let meter = guarding.meter.clone();
+            tasks.spawn(meter.send_trains(connection.clone(), echo.clone(), quiet));
+        }
+        let _ = guarding.link.set((connection.clone(), echo));
+        tasks.spawn(speaker.run(connection.clone()));
+        if let Some(orders) = orders {
+            tasks.spawn(follow(connection.clone(), stream.device.clone(), orders));
+        }
         let publishing = connection.clone();
         tasks.spawn(async move {
             while let Some(found) = detected.recv().await {

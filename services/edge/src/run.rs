@@ -10,13 +10,14 @@ use std::{
 };
 
 use anyhow::Context;
-use autotiler_core::DeviceId;
+use autotiler_core::{DeviceId, bits::BitsSettings, order::GuardTerms};
 use autotiler_graph::Engine;
 use autotiler_model::Model;
 use autotiler_onnx::{OnnxEngine, OnnxOptions};
 use autotiler_pipeline::BoxOptions;
 use autotiler_runtime::{Admin, Readiness, drain_with_deadline};
-use autotiler_transport::{ConnectOptions, FrameQueue, QueuePolicy};
+use autotiler_scene::Picture;
+use autotiler_transport::{ConnectOptions, FrameQueue, QueuePolicy, UplinkMeter};
 use prometheus::Registry;
 use tokio::{
     sync::{mpsc, watch},
@@ -27,23 +28,28 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     fate::DropReason,
-    frame::{Assignment, CapturedFrame, PlaneFrame, Stream},
+    frame::{Assignment, CapturedFrame, Course, PlaneFrame, Stream},
+    guarding::Guarding,
     handoff::{Overflow, Watcher, handoff},
+    helm::{Helm, Safe},
     ledger::Ledger,
     link::Link,
     metrics::EdgeMetrics,
+    prepared::CodecOptions,
+    preparer::Preparer,
     report::Report,
     results::Results,
     source::{SourceOptions, SourceSpec},
-    stages::{
-        Capture, CaptureOptions, Codec, CodecOptions, Detected, Inference, ParameterBook, inference::Outlets,
-    },
+    stages::{Capture, CaptureOptions, Codec, Detected, Inference, ParameterBook, inference::Outlets},
+    telemetry::Speaker,
 };
 
 /// Frames that wait before the broker.
 const QUEUE: usize = 2;
 /// Detections made on the device that wait to be published; nobody waits for those that find no room.
 const DETECTED: usize = 16;
+/// A frame that was longer under way, round trip not counted, was held up by the link and not by chance.
+const SLOW: Duration = Duration::from_millis(30);
 /// How long the link may take to close once all accounts are.
 const CLOSE: Duration = Duration::from_secs(1);
 
@@ -56,8 +62,20 @@ pub struct Config {
     pub device: DeviceId,
     /// Model directory.
     pub model: PathBuf,
-    /// First assignment.
+    /// What to do until there are orders.
     pub assignment: Assignment,
+    /// The range in which frames are sized until then; none: bits are fixed.
+    pub bits: Option<BitsSettings>,
+    /// The guard until then.
+    pub guard: Option<GuardTerms>,
+    /// Follow orders.
+    pub follow_orders: bool,
+    /// Send trains to measure the uplink.
+    pub measure_uplink: bool,
+    /// What kind of device it is.
+    pub device_class: String,
+    /// Memory that must be free before an order for something new is obeyed, in bytes.
+    pub spare_memory: u64,
     /// Where pictures come from.
     pub source: SourceSpec,
     /// Start files again at their end.
@@ -142,11 +160,14 @@ pub async fn run_with(
         Some(path) => Some(Results::create(path, metrics.results_lost.clone())?),
         None => None,
     };
-    let ledger = Arc::new(Ledger::new(stream.clone(), metrics.clone(), results, config.answer_timeout));
+    let ready = Ready::load(&config, engine)?;
+    let helm = Arc::new(Helm::new(ready.course.clone(), ready.safe.clone()));
+    let meter = start_meter(&config.nats, &helm)?;
+    let ledger = Ledger::new(stream.clone(), metrics.clone(), results, config.answer_timeout);
+    let ledger = Arc::new(ledger.telling(slow_frames(helm.clone(), meter.clone())));
     let queue = FrameQueue::new(QUEUE, config.pacing.queue(), ledger.clone());
-    let ready = Ready::load(&config, engine, &stream)?;
-    let largest_payload = ready.inference.stage().format().map_or(0, |format| format.len());
-    let parameters = ready.parameters.clone();
+    let largest_payload = ready.course.work.format().map_or(0, |format| format.len());
+    let network = ready.model.manifest.digest;
 
     // All is checked; from here on sockets open.
     let readiness = Readiness::new();
@@ -157,22 +178,45 @@ pub async fn run_with(
         tokio::spawn(admin.serve(admin_cancel.clone()));
     }
     let (detected, found) = mpsc::channel(DETECTED);
+    let (give_orders, orders) = handoff(1, Overflow::Newest);
+    let waiting_orders = give_orders.watcher();
     let link = Link {
         options: config.nats.clone(),
-        stream,
+        stream: stream.clone(),
         queue: queue.clone(),
         window: config.window,
         largest_payload,
         detected: found,
-        parameters,
+        parameters: ready.preparer.parameters.clone(),
         ledger: ledger.clone(),
         metrics: metrics.clone(),
         latch,
+        orders: config.follow_orders.then_some(give_orders),
+        guarding: Guarding::new(helm.clone(), ledger.clone(), meter.clone(), stream.clone()),
+        trains: config.measure_uplink,
+        speaker: Speaker {
+            stream: stream.clone(),
+            device_class: config.device_class.clone(),
+            network,
+            helm: helm.clone(),
+            ledger: ledger.clone(),
+            meter: meter.clone(),
+        },
     };
-    // Kept here so that later commands can change it.
-    let (_assignments, assignment) = watch::channel(config.assignment);
-    let stages = Stages::start(ready, &config, &queue, &ledger, &metrics, detected, assignment, &cancel)?;
+    let (newest, pictures) = watch::channel(None);
+    let inference = Inference::new(helm.clone(), &ready.model.network, config.boxes);
+    let codec = Codec::new(network, stream, ready.preparer.parameters.clone(), helm.clone(), meter);
+    let (preparer, turned) = (ready.preparer, helm.clone());
+    let parts = Parts { source: ready.source, newest, helm, inference, codec };
+    let stages = Stages::start(parts, &config, &queue, &ledger, &metrics, detected, &cancel)?;
+    let preparing = spawn("prepare", move || {
+        preparer.run(&orders, &turned, &pictures);
+        Ok(())
+    })?;
     let ended = serve(stages, link, &queue, &ledger, &cancel, config.drain).await;
+    waiting_orders.abandon();
+    let prepared = tokio::task::spawn_blocking(move || join_all(vec![preparing])).await;
+    let ended = ended.and(prepared.context("the preparer panicked").and_then(|result| result));
     admin_cancel.cancel();
     let report = ledger.close();
     if let Some(path) = &config.report {
@@ -181,18 +225,38 @@ pub async fn run_with(
     ended.map(|()| report)
 }
 
+/// The meter of the way to the broker; what it measures sizes frames.
+fn start_meter(nats: &ConnectOptions, helm: &Arc<Helm>) -> anyhow::Result<Arc<UplinkMeter>> {
+    let told = helm.clone();
+    let second = Duration::from_secs(1);
+    UplinkMeter::start(nats, move |estimate| told.carried(estimate.bps as u64, second))
+        .context("starting the uplink's thread")
+}
+
+/// Frames that were long under way tell what the link carries, too.
+fn slow_frames(helm: Arc<Helm>, meter: Arc<UplinkMeter>) -> impl Fn(u32, Duration) {
+    move |bits, transfer| {
+        let sending = meter.uplink().rtt.and_then(|rtt| transfer.checked_sub(rtt));
+        if let Some(sending) = sending.filter(|sending| *sending > SLOW) {
+            helm.carried(u64::from(bits), sending);
+        }
+    }
+}
+
 /// Everything that can fail for a bad configuration, loaded and warm.
 struct Ready {
     source: Box<dyn crate::source::Source>,
-    inference: Inference,
-    codec: Codec,
-    parameters: ParameterBook,
+    model: Arc<Model>,
+    preparer: Preparer,
+    course: Course,
+    safe: Option<Safe>,
 }
 
 impl Ready {
-    fn load(config: &Config, engine: Arc<dyn Engine>, stream: &Stream) -> anyhow::Result<Self> {
+    fn load(config: &Config, engine: Arc<dyn Engine>) -> anyhow::Result<Self> {
         let model = Model::load(&config.model)
             .with_context(|| format!("loading the model {}", config.model.display()))?;
+        let model = Arc::new(model);
         let options = SourceOptions {
             size: (model.network.input.w, model.network.input.h),
             ffmpeg: config.ffmpeg.clone(),
@@ -200,17 +264,32 @@ impl Ready {
         };
         let source =
             config.source.open(&options).with_context(|| format!("opening the source {}", config.source))?;
-        let parameters = ParameterBook::default();
-        let digest = model.manifest.digest;
-        let point = config.assignment.point;
-        let inference = Inference::new(engine, Arc::new(model), config.assignment, config.boxes)
-            .with_context(|| format!("making ready for the operating point {point}"))?;
-        let mut codec = Codec::new(config.codec.clone(), digest, stream.clone(), parameters.clone());
-        if let (Some(format), Some(bits)) = (inference.stage().format(), point.bits()) {
-            codec.warm(format, bits).with_context(|| format!("coding at the operating point {point}"))?;
+        if let Some(BitsSettings { min, max, .. }) = config.bits {
+            anyhow::ensure!(min <= max, "--min-bits {min} must not be above the {max} bits of --point");
         }
-        Ok(Self { source, inference, codec, parameters })
+        let parameters = ParameterBook::default();
+        let mut preparer =
+            Preparer::new(engine, model.clone(), config.codec.clone(), parameters, config.spare_memory);
+        let safe = match &config.guard {
+            None => None,
+            Some(terms) => {
+                let assignment = Assignment { point: terms.safe_point, ..config.assignment };
+                let course = preparer.course(assignment, None, None, None)?;
+                Some(Safe { settings: terms.settings(), course: Arc::new(course) })
+            }
+        };
+        let course = preparer.course(config.assignment, config.bits, None, None)?;
+        Ok(Self { source, model, preparer, course, safe })
     }
+}
+
+/// What the stages are made of.
+struct Parts {
+    source: Box<dyn crate::source::Source>,
+    newest: watch::Sender<Option<Arc<Picture>>>,
+    helm: Arc<Helm>,
+    inference: Inference,
+    codec: Codec,
 }
 
 /// All threads of the stages, joined.
@@ -225,18 +304,16 @@ struct Stages {
 }
 
 impl Stages {
-    #[allow(clippy::too_many_arguments, reason = "the one place where all parts meet")]
     fn start(
-        ready: Ready,
+        parts: Parts,
         config: &Config,
         queue: &FrameQueue,
         ledger: &Arc<Ledger>,
         metrics: &EdgeMetrics,
         detected: mpsc::Sender<Detected>,
-        assignment: watch::Receiver<Assignment>,
         cancel: &CancellationToken,
     ) -> io::Result<Self> {
-        let Ready { source, inference, codec, .. } = ready;
+        let Parts { source, newest, helm, inference, codec } = parts;
         let (give_captured, take_captured) = handoff(1, config.pacing.overflow());
         let (give_planes, take_planes) = handoff(1, config.pacing.overflow());
         let (captured, planes) = (give_captured.watcher(), give_planes.watcher());
@@ -244,7 +321,8 @@ impl Stages {
         let capture = Capture {
             source,
             options: config.capture,
-            assignment,
+            helm,
+            newest,
             to: give_captured,
             ledger: ledger.clone(),
             cancel: cancel.clone(),

@@ -6,7 +6,7 @@ pub mod inference;
 pub mod parameter_book;
 
 pub use capture::{Capture, CaptureOptions};
-pub use codec::{Codec, CodecOptions};
+pub use codec::Codec;
 pub use inference::{Detected, Inference};
 pub use parameter_book::ParameterBook;
 

@@ -8,15 +8,7 @@ use autotiler_core::{
     CompressionRatio, Epoch, LayerIndex, Sequence,
     wire::{Answer, FrameHeader, LossReason, Payload, ServerTimes},
 };
-use autotiler_edge::{
-    Args, Config, Report,
-    frame::{Assignment, CapturedFrame, FrameRecord, Stream},
-    handoff::{Overflow, handoff},
-    ledger::Ledger,
-    metrics::EdgeMetrics,
-    run::run_with,
-    stages::{Inference, inference::Outlets},
-};
+use autotiler_edge::{Args, Config, Report, run::run_with};
 use autotiler_graph::{
     darknet::{Cfg, init},
     reference::Reference,
@@ -24,8 +16,6 @@ use autotiler_graph::{
 };
 use autotiler_hevc::{AccessUnit, ParameterDigest, ParameterSets};
 use autotiler_model::{Model, Precision, TilerKind};
-use autotiler_pipeline::BoxOptions;
-use autotiler_scene::Picture;
 use autotiler_transport::{
     ConnectOptions, FrameSubscriber, connect, request_parameters, testing::NatsServer,
 };
@@ -191,47 +181,6 @@ async fn the_picture_itself_can_be_sent() {
     let report = bench.start("server-only,bits=6k", &["--frames", "10"]).ended().await.unwrap();
     assert_closed(&report);
     assert_eq!(report.received, 10);
-}
-
-#[test]
-fn another_operating_point_is_taken_at_a_frame_boundary_and_a_bad_one_is_not() {
-    let bench = Bench::new("");
-    let points = [SPLIT, "server-only,bits=6k", "layer=1,cr=1,bits=8k", "device-only"];
-    let assignments = points
-        .into_iter()
-        .zip(1..)
-        .map(|(point, epoch)| Assignment { epoch: Epoch(epoch), point: point.parse().unwrap() });
-    let assignments: Vec<_> = assignments.collect();
-    let metrics = EdgeMetrics::register(&Registry::new()).unwrap();
-    let stream = Stream::start("cam".parse().unwrap());
-    let ledger = Arc::new(Ledger::new(stream, metrics.clone(), None, LONG));
-    let (pictures, taken) = handoff(points.len(), Overflow::Wait);
-    for (assignment, sequence) in assignments.iter().zip(0..) {
-        let record = FrameRecord::new(Sequence(sequence), None, *assignment);
-        pictures.give(CapturedFrame { record, picture: Picture::filled(40, 30, [9, 99, 200]) });
-    }
-    drop(pictures);
-    let (planes, given) = handoff(points.len(), Overflow::Wait);
-    let (found, detected) = std::sync::mpsc::channel();
-    let outlets = Outlets {
-        planes,
-        detected: Box::new(move |detected| found.send(detected.record).unwrap()),
-        ledger,
-        metrics,
-    };
-    let model = Arc::new(bench.model);
-    let engine = Arc::new(Reference);
-    let inference = Inference::new(engine, model, assignments[0], BoxOptions::default()).unwrap();
-    inference.run(&taken, &outlets);
-    drop(outlets);
-
-    let coded: Vec<_> = std::iter::from_fn(|| given.take())
-        .map(|frame| (frame.record.assignment.epoch.0, matches!(frame.payload, Payload::Picture)))
-        .collect();
-    // The third frame is made under the second assignment, for the third cannot be loaded.
-    assert_eq!(coded, [(1, false), (2, true), (2, true)]);
-    let whole: Vec<_> = detected.iter().map(|record| record.assignment.epoch.0).collect();
-    assert_eq!(whole, [4]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

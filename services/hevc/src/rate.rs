@@ -127,6 +127,15 @@ impl RateControl {
         self.abandon();
     }
 
+    /// Takes another target for the next frames, as a queue may ask for with each of them: unlike with
+    /// [`RateControl::retarget`], what was spent too much stays owed.
+    pub fn aim(&mut self, target: TargetBits) {
+        if target != self.target {
+            self.target = target;
+            self.pinned = (0, 0.0);
+        }
+    }
+
     /// Gain for the next plane.
     pub fn next_gain(&self) -> Gain {
         let level = self.level.unwrap_or(self.samples as f64 * INITIAL_BITS_PER_SAMPLE);
@@ -316,6 +325,19 @@ mod tests {
                 assert!(encodes <= 304, "{encodes} encodes of 300 frames");
             }
         }
+    }
+
+    #[test]
+    fn a_mean_is_met_over_targets_that_change_with_each_frame() {
+        let mut rate = control(8_000, None);
+        let (mut asked, mut spent) = (0.0, 0.0);
+        for (number, picture) in pictures(9).take(300).enumerate() {
+            let target = [8_000, 5_000, 6_500][number % 3];
+            rate.aim(TargetBits::try_new(target).unwrap());
+            let (sent, _) = run(&mut rate, std::iter::once(picture));
+            (asked, spent) = (asked + f64::from(target), spent + mean(&sent));
+        }
+        assert!((spent / asked - 1.0).abs() <= 0.05, "{}", spent / asked);
     }
 
     #[test]

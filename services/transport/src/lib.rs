@@ -8,6 +8,7 @@ pub mod backoff;
 pub mod connection;
 mod driver;
 pub mod drop_reason;
+pub mod echo;
 pub mod frames;
 pub mod options;
 pub mod orders;
@@ -18,15 +19,18 @@ pub mod subject;
 pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod uplink;
 
 pub use answers::{AnswerSubscriber, Reply};
 pub use connection::{ConnectError, Connection, LinkState, PayloadLimit, SubscribeError, connect};
 pub use drop_reason::DropReason;
+pub use echo::{EchoSender, Echoes};
 pub use frames::{FrameSubscriber, InboundFrame};
-pub use options::{Auth, ConnectOptions, NatsOptions, Secret};
+pub use options::{Auth, ConnectOptions, NatsOptions, Secret, ServerUrl};
 pub use orders::{OrderBook, OrderWatch, Posted};
 pub use parameters::{ParameterError, ParameterServer, request_parameters, serve_parameters};
 pub use publisher::FramePublisher;
 pub use queue::{FrameObserver, FrameQueue, OutboundFrame, QueuePolicy, Slot};
 pub use subject::{AnswerSubject, FrameSubject, SubjectError};
 pub use telemetry::{TelemetrySubscriber, Unheard, publish_telemetry};
+pub use uplink::{Uplink, UplinkMeter};

@@ -135,6 +135,13 @@ impl ConnectOptions {
     }
 }
 
+impl ConnectOptions {
+    /// Ports of the servers.
+    pub(crate) fn ports(&self) -> Vec<u16> {
+        self.urls.iter().map(|url| url.0.port()).collect()
+    }
+}
+
 impl Secret {
     /// The text itself, for handing to the client library.
     pub fn reveal(&self) -> &str {

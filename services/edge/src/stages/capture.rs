@@ -6,13 +6,15 @@ use std::{
 };
 
 use autotiler_core::Sequence;
+use autotiler_scene::Picture;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     fate::DropReason,
-    frame::{Assignment, CapturedFrame, FrameRecord},
+    frame::{CapturedFrame, FrameRecord},
     handoff::Giver,
+    helm::Helm,
     ledger::Ledger,
     source::{Source, SourceError},
 };
@@ -32,8 +34,10 @@ pub struct Capture {
     pub source: Box<dyn Source>,
     /// How they are taken.
     pub options: CaptureOptions,
-    /// What is to be done with each, read at its capture.
-    pub assignment: watch::Receiver<Assignment>,
+    /// What is to be done with each.
+    pub helm: Arc<Helm>,
+    /// Shows the newest picture.
+    pub newest: watch::Sender<Option<Arc<Picture>>>,
     /// Where they go.
     pub to: Giver<CapturedFrame>,
     /// The accounts.
@@ -58,12 +62,14 @@ impl Capture {
                 break;
             }
             let Some(taken) = self.source.next()? else { break };
-            let assignment = *self.assignment.borrow_and_update();
+            let assignment = self.helm.course().assignment;
             let record = |name| FrameRecord::new(Sequence(sequence), name, assignment);
             self.ledger.captured();
             match taken {
                 Ok(picture) => {
-                    let frame = CapturedFrame { record: record(picture.name), picture: picture.picture };
+                    let shared = Arc::new(picture.picture);
+                    self.newest.send_replace(Some(shared.clone()));
+                    let frame = CapturedFrame { record: record(picture.name), picture: shared };
                     let busy = DropReason::InferenceBusy;
                     if !super::give(&self.to, frame, &self.ledger, |frame| &frame.record, busy) {
                         break;

@@ -1,40 +1,35 @@
 //! Third stage: HEVC with rate control, the header, and the queue before the broker.
 
-use std::time::Instant;
-
-use autotiler_core::{Digest, TargetBits, wire::FrameHeader};
-use autotiler_hevc::{
-    AccessUnit, EncodeError, Encoder, EncoderOptions, FrameFormat, OutOfReach, RateControl, Steered,
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
 };
-use autotiler_transport::{AnswerSubject, FrameQueue, FrameSubject, OutboundFrame};
+
+use autotiler_core::{Digest, wire::FrameHeader};
+use autotiler_hevc::{AccessUnit, EncodeError, Steered};
+use autotiler_transport::{AnswerSubject, FrameQueue, FrameSubject, OutboundFrame, Uplink, UplinkMeter};
 
 use crate::{
     fate::DropReason,
     frame::{PlaneFrame, Stream},
     handoff::Taker,
+    helm::Helm,
     ledger::Ledger,
     metrics::{EdgeMetrics, stage},
     stages::ParameterBook,
 };
 
-/// How planes are coded.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CodecOptions {
-    /// The encoder.
-    pub encoder: EncoderOptions,
-    /// No frame takes more bits than this.
-    pub cap_bits: Option<u32>,
-}
+/// Weight of the newest interval between frames in their mean.
+const NEWEST_SLOT: f64 = 0.2;
+/// Interval supposed before the second frame.
+const FIRST_SLOT: Duration = Duration::from_millis(100);
 
-/// An encoder that cannot be had.
+/// A frame that was not coded.
 #[derive(Debug, thiserror::Error)]
 pub enum CodecError {
-    /// ffmpeg is missing, or does not do it.
-    #[error("starting the encoder")]
+    /// ffmpeg died, hung, or is missing.
+    #[error("coding a plane")]
     Encoder(#[from] EncodeError),
-    /// A target below what even a flat plane takes.
-    #[error(transparent)]
-    OutOfReach(#[from] OutOfReach),
     /// A frame of an operating point that codes nothing.
     #[error("the operating point has no bits to code with")]
     NoTarget,
@@ -42,50 +37,31 @@ pub enum CodecError {
 
 /// The third stage.
 pub struct Codec {
-    options: CodecOptions,
     network: Digest,
     stream: Stream,
     parameters: ParameterBook,
-    session: Option<Session>,
+    helm: Arc<Helm>,
+    meter: Arc<UplinkMeter>,
+    slot: Slot,
 }
 
-/// One encoder and the control of its bits.
-struct Session {
-    encoder: Encoder,
-    rate: RateControl,
-    /// Whether it has been said that the target is out of reach.
-    said: bool,
+/// Mean interval between frames.
+#[derive(Debug, Clone, Copy, Default)]
+struct Slot {
+    last: Option<Instant>,
+    mean: Option<Duration>,
 }
 
 impl Codec {
     /// A codec for frames of `stream`, made by `network`.
-    pub fn new(options: CodecOptions, network: Digest, stream: Stream, parameters: ParameterBook) -> Self {
-        Self { options, network, stream, parameters, session: None }
-    }
-
-    /// Makes ready for frames of `format`: another format takes another encoder, another target only steers.
-    ///
-    /// # Errors
-    /// [`CodecError`].
-    pub fn warm(&mut self, format: FrameFormat, target: TargetBits) -> Result<(), CodecError> {
-        let cap = self.options.cap_bits;
-        match &mut self.session {
-            Some(session) if session.encoder.format() == format => {
-                if session.rate.target() != target {
-                    session.rate.retarget(target, cap);
-                    session.said = false;
-                }
-            }
-            session => {
-                // The old encoder ends before the new one starts: two would share the device's memory.
-                *session = None;
-                let encoder = Encoder::spawn(format, self.options.encoder.clone())?;
-                let rate = RateControl::try_new(target, cap, encoder.floor_bits(), format.len())?;
-                self.parameters.keep(encoder.parameter_sets());
-                *session = Some(Session { encoder, rate, said: false });
-            }
-        }
-        Ok(())
+    pub fn new(
+        network: Digest,
+        stream: Stream,
+        parameters: ParameterBook,
+        helm: Arc<Helm>,
+        meter: Arc<UplinkMeter>,
+    ) -> Self {
+        Self { network, stream, parameters, helm, meter, slot: Slot::default() }
     }
 
     /// Works until nothing more comes, and puts the frames into `queue`.
@@ -117,14 +93,19 @@ impl Codec {
     }
 
     fn encode(&mut self, frame: &mut PlaneFrame, ledger: &Ledger) -> Result<AccessUnit, CodecError> {
-        let target = frame.record.assignment.point.bits().ok_or(CodecError::NoTarget)?;
-        self.warm(frame.format, target)?;
-        let session = self.session.as_mut().expect("the line before made one");
-        let Steered { unit, gain, .. } = session.encoder.encode_steered(&frame.plane, &mut session.rate)?;
-        (frame.record.bits, frame.record.gain) = (unit.bits(), gain);
-        session.check_reach(ledger);
-        // A restarted encoder may have other sets.
-        self.parameters.keep(session.encoder.parameter_sets());
+        let PlaneFrame { record, plane, course, .. } = frame;
+        let slot = self.slot.next(record.captured);
+        let backlog = backlog_bits(ledger.backlog_bits(), &self.meter.uplink());
+        let target = self.helm.target(course, backlog, slot).ok_or(CodecError::NoTarget)?;
+        let mut session = course.work.session().ok_or(CodecError::NoTarget)?;
+        let coded = session.encode(plane, target, record.assignment.epoch);
+        if let Some(refusal) = session.out_of_reach() {
+            tracing::warn!(%refusal, "going on at the end of the range");
+            ledger.out_of_reach(refusal.to_string());
+        }
+        let Steered { unit, gain, .. } = coded?;
+        (record.bits, record.gain) = (unit.bits(), gain);
+        session.keep_parameters(&self.parameters);
         Ok(unit)
     }
 
@@ -153,16 +134,19 @@ impl Codec {
     }
 }
 
-impl Session {
-    /// Says once that the target cannot be met, with what can be.
-    fn check_reach(&mut self, ledger: &Ledger) {
-        if self.said {
-            return;
+/// Bits that wait to get through: a frame that has arrived and is worked on there does not.
+pub(crate) fn backlog_bits((queued, unanswered): (u64, u64), uplink: &Uplink) -> u64 {
+    queued + uplink.outstanding_bits.unwrap_or(unanswered)
+}
+
+impl Slot {
+    /// The mean, with a frame captured at `captured`.
+    fn next(&mut self, captured: Instant) -> Duration {
+        if let Some(last) = self.last.replace(captured) {
+            let newest = captured.saturating_duration_since(last);
+            let mean = self.mean.unwrap_or(newest);
+            self.mean = Some(mean.mul_f64(1.0 - NEWEST_SLOT) + newest.mul_f64(NEWEST_SLOT));
         }
-        if let Some(refusal) = self.rate.out_of_reach() {
-            tracing::warn!(%refusal, "going on at the end of the range");
-            ledger.out_of_reach(refusal.to_string());
-            self.said = true;
-        }
+        self.mean.unwrap_or(FIRST_SLOT)
     }
 }

@@ -2,15 +2,15 @@
 
 use std::{sync::Arc, time::Instant};
 
-use autotiler_core::{Detection, Route};
-use autotiler_graph::Engine;
-use autotiler_model::Model;
-use autotiler_pipeline::{BoxFinder, BoxOptions, DeviceOutput, DeviceStage, PipelineError};
+use autotiler_core::{Detection, Epoch};
+use autotiler_graph::darknet::Network;
+use autotiler_pipeline::{BoxFinder, BoxOptions, DeviceOutput, PipelineError};
 
 use crate::{
     fate::DropReason,
-    frame::{Assignment, CapturedFrame, FrameRecord, PlaneFrame},
+    frame::{CapturedFrame, Course, FrameRecord, PlaneFrame},
     handoff::{Giver, Taker},
+    helm::Helm,
     ledger::Ledger,
     metrics::{EdgeMetrics, stage},
 };
@@ -26,14 +26,10 @@ pub struct Detected {
 
 /// The second stage.
 pub struct Inference {
-    engine: Arc<dyn Engine>,
-    model: Arc<Model>,
+    helm: Arc<Helm>,
     boxes: BoxFinder,
-    /// What frames are made under.
-    assignment: Assignment,
-    stage: DeviceStage,
-    /// A route that was asked for and could not be loaded, so that it is said once.
-    refused: Option<Route>,
+    /// Epoch of the last frame.
+    epoch: Option<Epoch>,
 }
 
 /// Where its results go.
@@ -49,70 +45,37 @@ pub struct Outlets {
 }
 
 impl Inference {
-    /// Loads what `assignment` needs.
-    ///
-    /// # Errors
-    /// [`PipelineError`] when the model has no such tiler or the engine refuses.
-    pub fn new(
-        engine: Arc<dyn Engine>,
-        model: Arc<Model>,
-        assignment: Assignment,
-        boxes: BoxOptions,
-    ) -> Result<Self, PipelineError> {
-        let stage = DeviceStage::new(engine.as_ref(), &model, assignment.point.route, None)?;
-        let boxes = BoxFinder::new(&model.network, boxes);
-        Ok(Self { engine, model, boxes, assignment, stage, refused: None })
-    }
-
-    /// What is loaded now.
-    pub fn stage(&self) -> &DeviceStage {
-        &self.stage
+    /// Inference of `network` on whatever course `helm` takes.
+    pub fn new(helm: Arc<Helm>, network: &Network, boxes: BoxOptions) -> Self {
+        Self { helm, boxes: BoxFinder::new(network, boxes), epoch: None }
     }
 
     /// Works until nothing more comes.
     pub fn run(mut self, from: &Taker<CapturedFrame>, to: &Outlets) {
         while let Some(mut frame) = from.take() {
-            self.follow(frame.record.assignment, to);
-            frame.record.assignment = self.assignment;
-            if self.work(frame, to).is_none() {
+            // The frame boundary: a picture that has waited is worked on by what is in force now.
+            let course = self.helm.course();
+            frame.record.assignment = course.assignment;
+            if self.epoch.replace(course.assignment.epoch) != Some(course.assignment.epoch) {
+                to.metrics.epoch.set(f64::from(course.assignment.epoch.0));
+            }
+            if self.work(frame, course, to).is_none() {
                 break;
             }
         }
     }
 
-    /// Takes another assignment at a frame boundary; the old one stays when the new one cannot be loaded.
-    fn follow(&mut self, assignment: Assignment, to: &Outlets) {
-        let route = assignment.point.route;
-        if assignment == self.assignment || self.refused == Some(route) {
-            return;
-        }
-        if route != self.assignment.point.route {
-            match DeviceStage::new(self.engine.as_ref(), &self.model, route, None) {
-                Ok(stage) => self.stage = stage,
-                Err(error) => {
-                    tracing::error!(%error, ?route, "operating point refused; staying at the last one");
-                    self.refused = Some(route);
-                    return;
-                }
-            }
-        }
-        self.assignment = assignment;
-        self.refused = None;
-        to.metrics.epoch.set(f64::from(assignment.epoch.0));
-    }
-
     /// One frame. `None` when nobody takes its result any more.
-    fn work(&mut self, frame: CapturedFrame, to: &Outlets) -> Option<()> {
+    fn work(&mut self, frame: CapturedFrame, course: Arc<Course>, to: &Outlets) -> Option<()> {
         let CapturedFrame { mut record, picture } = frame;
-        let stage = &mut self.stage;
         let start = Instant::now();
-        let output = stage.run(&picture);
+        let output = course.work.run(&picture);
         record.times.head = start.elapsed();
         to.metrics.stages.observe(stage::HEAD, record.times.head);
         match output {
             Ok(DeviceOutput::Frame(plane)) => {
-                let (format, payload) = (stage.format()?, stage.payload()?);
-                let frame = PlaneFrame { record, plane, format, payload };
+                let payload = course.work.payload()?;
+                let frame = PlaneFrame { record, plane, course, payload };
                 let busy = DropReason::CodecBusy;
                 super::give(&to.planes, frame, &to.ledger, |frame| &frame.record, busy).then_some(())
             }

@@ -1,0 +1,223 @@
+//! Capacity from the times at which written bytes were acknowledged. Pure.
+//!
+//! Goodput is not capacity: a sender that waits for its own next frame shows its own rate. So a stretch of
+//! acknowledgements counts only where its bytes had been written much faster than they were acknowledged: then the
+//! link was the narrow place. The first part of a stretch is what a shaper's bucket let pass at once, and is left out.
+
+use std::time::Duration;
+
+/// Share of a stretch, by time, that is left out at its beginning.
+const LEFT_OUT: f64 = 0.3;
+/// Shortest rest that tells a rate.
+const LEAST_SPAN: Duration = Duration::from_micros(5_500);
+/// Fewest bytes in it: two segments.
+const LEAST_BYTES: u64 = 2_500;
+/// Writing must have been so much faster than acknowledging.
+const WRITTEN_WITHIN: f64 = 0.5;
+/// A gap is so many times the median interval, and at least [`LEAST_GAP`].
+const GAP: u32 = 4;
+const LEAST_GAP: Duration = Duration::from_millis(4);
+/// Readings kept of one stretch; a longer one is cut there.
+const MOST: usize = 4096;
+
+/// What was known of the connection at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reading {
+    /// When, on any clock.
+    pub at: Duration,
+    /// Bytes acknowledged since the connection began.
+    pub acked: u64,
+    /// Bytes written and not acknowledged.
+    pub outstanding: u64,
+}
+
+/// Collects readings, and tells a rate at the end of each stretch that had one.
+#[derive(Debug, Clone, Default)]
+pub struct Stretch {
+    readings: Vec<Reading>,
+}
+
+/// What a stretch told.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Estimate {
+    /// Bits per second.
+    pub bps: f64,
+    /// Time that it was measured over.
+    pub span: Duration,
+}
+
+impl Stretch {
+    /// Takes one reading. At the end of a stretch, where nothing is outstanding any more, yields what it told.
+    pub fn take(&mut self, reading: Reading) -> Option<Estimate> {
+        if self.readings.last().is_some_and(|last| reading.acked < last.acked) {
+            // Another connection.
+            self.readings.clear();
+        }
+        if self.readings.is_empty() && reading.outstanding == 0 {
+            return None;
+        }
+        self.readings.push(reading);
+        if reading.outstanding > 0 && self.readings.len() < MOST {
+            return None;
+        }
+        let told = estimate(&self.readings);
+        self.readings.clear();
+        told
+    }
+
+    /// Forgets the stretch that is under way.
+    pub fn forget(&mut self) {
+        self.readings.clear();
+    }
+}
+
+/// The rate of the longest stretch without a gap; none where it tells none.
+pub fn estimate(readings: &[Reading]) -> Option<Estimate> {
+    // Only where something was acknowledged is there news.
+    let mut news: Vec<Reading> = Vec::new();
+    for reading in readings {
+        if news.last().is_none_or(|last| reading.acked > last.acked) {
+            news.push(*reading);
+        }
+    }
+    let (first, end) = longest(&news)?;
+    let run = news.get(first..end)?;
+    let (start, last) = (run.first()?, run.last()?);
+    let left_out = (last.at - start.at).mul_f64(LEFT_OUT);
+    // Where news is sparse, what came last before the cut is nearer to it than what came after.
+    let from = run.iter().rev().find(|reading| reading.at - start.at <= left_out)?;
+    let (span, bytes) = (last.at - from.at, last.acked - from.acked);
+    if span < LEAST_SPAN || bytes < LEAST_BYTES {
+        return None;
+    }
+    // When had all of these bytes been written, as far as was seen?
+    let written = |bytes: u64| readings.iter().find(|reading| reading.acked + reading.outstanding >= bytes);
+    let writing = written(last.acked)?.at - written(from.acked)?.at;
+    if writing.as_secs_f64() > WRITTEN_WITHIN * span.as_secs_f64() {
+        return None;
+    }
+    Some(Estimate { bps: 8.0 * bytes as f64 / span.as_secs_f64(), span })
+}
+
+/// The part of `news` between two gaps in which most was acknowledged.
+fn longest(news: &[Reading]) -> Option<(usize, usize)> {
+    let mut intervals: Vec<_> =
+        news.windows(2).filter_map(|pair| Some(pair.get(1)?.at - pair.first()?.at)).collect();
+    intervals.sort();
+    let gap = (*intervals.get(intervals.len() / 2)? * GAP).max(LEAST_GAP);
+    let mut best: Option<(u64, usize, usize)> = None;
+    let mut first = 0;
+    for end in 1..=news.len() {
+        let broken = match (news.get(end - 1), news.get(end)) {
+            (Some(last), Some(next)) => next.at - last.at > gap,
+            _ => true,
+        };
+        if broken {
+            let bytes = news.get(end - 1)?.acked - news.get(first)?.acked;
+            if best.is_none_or(|(most, ..)| bytes > most) {
+                best = Some((bytes, first, end));
+            }
+            first = end;
+        }
+    }
+    best.map(|(_, first, end)| (first, end))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SEGMENT: u64 = 1448;
+
+    /// Readings each `poll_us` of `bytes` written at 0 through a bucket of `bucket` bytes and then a link of `bps`.
+    fn burst(bytes: u64, bucket: u64, bps: f64, poll_us: u64) -> Vec<Reading> {
+        let acked = |us: u64| {
+            let through = bucket as f64 + bps * us as f64 / 8e6;
+            ((through as u64) / SEGMENT * SEGMENT).min(bytes)
+        };
+        let mut readings = Vec::new();
+        for step in 0.. {
+            let at = step * poll_us;
+            let acked = if step == 0 { 0 } else { acked(at) };
+            let outstanding = bytes - acked;
+            readings.push(Reading { at: Duration::from_micros(at), acked, outstanding });
+            if outstanding == 0 {
+                break;
+            }
+        }
+        readings
+    }
+
+    #[test]
+    fn a_burst_tells_the_links_rate_and_not_the_buckets() {
+        for (bps, bucket, bytes) in
+            [(2e5, 3_000, 5_800), (2e6, 3_000, 22_400), (2e7, 25_000, 90_000), (5e7, 62_500, 180_000)]
+        {
+            let found = estimate(&burst(bytes / SEGMENT * SEGMENT, bucket, bps, 1000)).unwrap().bps;
+            assert!((found / bps - 1.0).abs() < 0.15, "{bps}: {found}");
+        }
+    }
+
+    #[test]
+    fn what_fits_the_bucket_tells_nothing() {
+        assert_eq!(estimate(&burst(20 * SEGMENT, 100_000, 2e6, 1000)), None);
+        assert_eq!(estimate(&burst(SEGMENT, 0, 2e6, 1000)), None);
+    }
+
+    #[test]
+    fn a_sender_that_paces_itself_tells_nothing() {
+        // A segment each 5 ms, each acknowledged 20 ms later: 2.3 Mbit/s of goodput on a link of unknown width.
+        let readings: Vec<_> = (0..200_u64)
+            .map(|ms| {
+                let (written, acked) = (ms / 5 + 1, ms.saturating_sub(20) / 5);
+                let outstanding = (written - acked) * SEGMENT;
+                Reading { at: Duration::from_millis(ms), acked: acked * SEGMENT, outstanding }
+            })
+            .collect();
+        assert_eq!(estimate(&readings), None);
+    }
+
+    #[test]
+    fn rounds_of_a_small_window_are_told_apart_by_their_gaps() {
+        // Two rounds of 40 segments at 20 Mbit/s, 60 ms apart: the rate is that within a round.
+        let mut readings = Vec::new();
+        for ms in 0..100_u64 {
+            let in_round = |start: u64| (ms.saturating_sub(start) * 2_500 / SEGMENT).min(40);
+            let acked = (in_round(5) + in_round(65)) * SEGMENT;
+            let outstanding = 80 * SEGMENT - acked;
+            readings.push(Reading { at: Duration::from_millis(ms), acked, outstanding });
+        }
+        let found = estimate(&readings).unwrap().bps;
+        assert!((found / 2e7 - 1.0).abs() < 0.15, "{found}");
+    }
+
+    #[test]
+    fn a_stretch_ends_when_nothing_is_outstanding() {
+        let mut stretch = Stretch::default();
+        let readings = burst(30 * SEGMENT, 3_000, 2e6, 1000);
+        let told: Vec<_> = readings.iter().filter_map(|reading| stretch.take(*reading)).collect();
+        assert_eq!(told.len(), 1);
+        assert!(stretch.readings.is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn any_rising_readings_tell_a_finite_rate_or_none(
+            steps in proptest::collection::vec((0_u64..5_000, 0_u64..20_000, 0_u64..50_000), 0..200),
+        ) {
+            let (mut at, mut acked) = (0, 0);
+            let readings: Vec<_> = steps.into_iter().map(|(us, bytes, outstanding)| {
+                (at, acked) = (at + us, acked + bytes);
+                Reading { at: Duration::from_micros(at), acked, outstanding }
+            }).collect();
+            if let Some(told) = estimate(&readings) {
+                prop_assert!(told.bps.is_finite() && told.bps > 0.0);
+            }
+            let mut stretch = Stretch::default();
+            readings.iter().for_each(|reading| { stretch.take(*reading); });
+            prop_assert!(stretch.readings.len() < MOST);
+        }
+    }
+}

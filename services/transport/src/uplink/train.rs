@@ -1,0 +1,146 @@
+//! When to send a train of probes, and how long a one. Pure.
+//!
+//! A train is bytes that nobody needs, written at once. It must outgrow whatever a shaper lets pass at once, so it is
+//! doubled until it tells a rate; and it must not be in the way, so it is sent only where nothing waits, and all
+//! trains together take a small share of the link.
+
+use std::time::Duration;
+
+/// Bytes of a segment of a train.
+const SEGMENT: usize = 1_400;
+/// Segments of the shortest and of the longest train.
+const FEWEST: usize = 4;
+const MOST: usize = 512;
+/// Largest share of the link for trains. Below 5 %, for headers count too.
+const SHARE: f64 = 0.04;
+/// Rate supposed of a link that has told none. Low, for a high guess fills a narrow link.
+const FIRST_GUESS_BPS: f64 = 2e5;
+/// Without a measurement for so long a train is due.
+const DUE_AFTER: Duration = Duration::from_secs(2);
+/// Time for which unused share is saved up.
+const SAVED: Duration = Duration::from_secs(20);
+/// A stretch that lasted longer than this had more segments than it needed.
+const LONG_SPAN: Duration = Duration::from_millis(40);
+
+/// Sends trains seldom enough.
+#[derive(Debug, Clone)]
+pub struct Trains {
+    segments: usize,
+    guess_bps: f64,
+    /// Bits that may be spent.
+    credit: f64,
+    looked: Duration,
+    measured: Option<Duration>,
+    /// When the last train left, until something is known of it.
+    under_way: Option<(Duration, usize)>,
+    spent_bits: u64,
+}
+
+impl Default for Trains {
+    fn default() -> Self {
+        Self {
+            segments: FEWEST,
+            guess_bps: FIRST_GUESS_BPS,
+            credit: (FEWEST * SEGMENT * 8) as f64,
+            looked: Duration::ZERO,
+            measured: None,
+            under_way: None,
+            spent_bits: 0,
+        }
+    }
+}
+
+impl Trains {
+    /// Bytes of a train that is to leave at `now`, while nothing waits; none where none is due or affordable.
+    pub fn due(&mut self, now: Duration) -> Option<usize> {
+        let elapsed = now.saturating_sub(self.looked).as_secs_f64();
+        self.looked = self.looked.max(now);
+        let most = (self.guess_bps * SHARE * SAVED.as_secs_f64()).max((self.segments * SEGMENT * 8) as f64);
+        self.credit = (self.credit + elapsed * self.guess_bps * SHARE).min(most);
+        let fresh = self.measured.is_some_and(|at| now.saturating_sub(at) < DUE_AFTER);
+        let bytes = self.segments * SEGMENT;
+        let bits = (bytes * 8) as f64;
+        if fresh || self.under_way.is_some() || self.credit < bits {
+            return None;
+        }
+        self.credit -= bits;
+        self.spent_bits += bits as u64;
+        self.under_way = Some((now, bytes));
+        Some(bytes)
+    }
+
+    /// A rate was told at `now`, by a train or by frames.
+    pub fn told(&mut self, now: Duration, bps: f64, span: Duration) {
+        if self.under_way.take().is_some() && span > LONG_SPAN {
+            self.segments = (self.segments / 2).max(FEWEST);
+        }
+        (self.measured, self.guess_bps) = (Some(now), bps);
+    }
+
+    /// Nothing is outstanding at `now`: a train that has told nothing was too short.
+    pub fn drained(&mut self, now: Duration) {
+        if let Some((left, bytes)) = self.under_way.take() {
+            self.segments = (self.segments * 2).min(MOST);
+            // The link carries at least this, if only for the moment: a careful step towards it.
+            let seen = 8.0 * bytes as f64 / now.saturating_sub(left).as_secs_f64().max(1e-3);
+            self.guess_bps = seen.clamp(self.guess_bps, 4.0 * self.guess_bps);
+        }
+    }
+
+    /// The link went down or froze: what is known of the train under way tells nothing.
+    pub fn forget(&mut self) {
+        self.under_way = None;
+    }
+
+    /// Bits of all trains so far.
+    pub fn spent_bits(&self) -> u64 {
+        self.spent_bits
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn trains_double_until_they_tell_and_shrink_when_they_take_long() {
+        let mut trains = Trains::default();
+        let mut now = ms(0);
+        let mut sent = Vec::new();
+        while sent.len() < 4 {
+            now += ms(100);
+            if let Some(bytes) = trains.due(now) {
+                sent.push(bytes / SEGMENT);
+                assert_eq!(trains.due(now), None, "one at a time");
+                trains.drained(now + ms(1));
+            }
+        }
+        assert_eq!(sent, [4, 8, 16, 32]);
+        trains.told(now, 1e6, ms(5));
+        assert_eq!(trains.due(now + ms(1_999)), None);
+        assert_eq!(trains.due(now + ms(20_000)), Some(64 * SEGMENT));
+        trains.told(now + ms(20_100), 1e6, ms(50));
+        assert_eq!(trains.due(now + ms(40_000)), Some(32 * SEGMENT));
+    }
+
+    #[test]
+    fn trains_take_at_most_their_share_of_any_link() {
+        for bps in [2e5, 2e6, 5e7] {
+            let mut trains = Trains::default();
+            trains.told(ms(0), bps, ms(10));
+            for step in 1..=10_000 {
+                let now = ms(100 * step);
+                if trains.due(now).is_some() {
+                    trains.drained(now + ms(1));
+                    trains.told(now, bps, ms(10));
+                }
+            }
+            let share = trains.spent_bits() as f64 / (bps * 1_000.0);
+            assert!(share <= 0.05, "{bps}: {share}");
+        }
+    }
+}
