@@ -1,6 +1,6 @@
 //! `autotiler eval`: operating points, comparisons and the paper's figures, through the real codec.
 
-mod bench;
+pub(crate) mod bench;
 mod compare;
 mod figures;
 pub(crate) mod path;
