@@ -77,7 +77,7 @@ pub struct MeasuredPoint {
     #[schemars(range(min = 1))]
     pub cr: Option<u16>,
     /// Digest of the tiler, as 64 hexadecimal digits; for route split.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "digest")]
     pub tiler: Option<Digest>,
     /// Shape of the feature map at the cut, rows x columns x channels, like 26x26x512.

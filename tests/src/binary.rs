@@ -14,6 +14,11 @@ pub enum BinaryError {
     /// It is not built: cargo builds no binary for another crate's tests.
     #[error("{} is not there: build it first (cargo build --bins)", .0.display())]
     NotBuilt(PathBuf),
+    /// A program that is not ours is not installed.
+    #[error(
+        "{0} is neither in $KUBEBUILDER_ASSETS nor on PATH: tests/setup/install test, then eval \"$(tests/setup/env)\""
+    )]
+    NotInstalled(String),
 }
 
 /// The path of the binary `name`, built with the same profile into the same target directory as this test.
@@ -25,6 +30,17 @@ pub fn binary(name: &str) -> Result<PathBuf, BinaryError> {
     // A test lies in target/PROFILE/deps, the binaries one level up.
     let path = own.ancestors().nth(2).unwrap_or(Path::new(".")).join(name);
     if path.is_file() { Ok(path) } else { Err(BinaryError::NotBuilt(path)) }
+}
+
+/// The path of a program that is not ours, as `etcd`: in `$KUBEBUILDER_ASSETS`, else on `PATH`.
+///
+/// # Errors
+/// [`BinaryError::NotInstalled`].
+pub fn tool(name: &str) -> Result<PathBuf, BinaryError> {
+    let assets = env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from);
+    let path = env::var_os("PATH").unwrap_or_default();
+    let mut places = assets.into_iter().chain(env::split_paths(&path)).map(|folder| folder.join(name));
+    places.find(|place| place.is_file()).ok_or_else(|| BinaryError::NotInstalled(name.to_owned()))
 }
 
 /// `AUTOTILER_SHARED/data`, by default `../shared/data` seen from the workspace; `None` after a printed line where

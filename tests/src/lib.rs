@@ -1,4 +1,5 @@
-//! The harness of the process-level tests: real nats-server, real binaries of this workspace, real signals.
+//! The harness of the process-level tests: real nats-server, kube-apiserver and
+//! Prometheus, real binaries of this workspace, real signals.
 //!
 //! Whatever a test starts is killed and waited for when its handle is dropped, ffmpeg children included. A test waits
 //! on conditions with deadlines, never for a time. The harness knows the services only by their names, options and
@@ -6,17 +7,22 @@
 
 mod binary;
 mod http;
+mod kube_keys;
+mod kube_server;
 mod metrics;
 mod nats_server;
 mod process;
+mod prometheus_server;
 mod service;
 mod wait;
 
-pub use binary::{BinaryError, binary, shared_data};
+pub use binary::{BinaryError, binary, shared_data, tool};
 pub use http::{HttpError, Reply, get};
+pub use kube_server::{KubeServer, KubeServerError};
 pub use metrics::{Metrics, Sample};
 pub use nats_server::{NatsServer, NatsServerError, NatsServerOptions};
 pub use nix::sys::signal::Signal;
 pub use process::{Process, ProcessError};
+pub use prometheus_server::{PrometheusServer, PrometheusServerError};
 pub use service::{Service, ServiceError};
 pub use wait::{Late, wait_for, wait_until};

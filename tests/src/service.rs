@@ -120,7 +120,7 @@ impl Service {
 
 /// A port that was free a moment ago. Another process could take it before the service does, which then ends with
 /// that error and fails its test; the kernel hands out ports in a way that makes this rare.
-fn free_port() -> io::Result<SocketAddr> {
+pub(crate) fn free_port() -> io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 
