@@ -9,6 +9,7 @@
 mod bad_starts;
 mod faults;
 mod model;
+mod orders;
 mod outputs;
 mod rig;
 mod sharing;

@@ -2,6 +2,7 @@
 
 use std::{fs, path::PathBuf, time::Duration};
 
+use autotiler_core::Digest;
 use autotiler_tests::{NatsServer, NatsServerOptions, Service, wait_until};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -21,6 +22,7 @@ pub(crate) const AT_LAST: Duration = Duration::from_secs(60);
 pub(crate) struct Rig {
     pub(crate) nats: NatsServer,
     pub(crate) folder: TempDir,
+    pub(crate) network: Digest,
 }
 
 /// A device process and its files.
@@ -37,8 +39,8 @@ impl Rig {
 
     pub(crate) fn with(options: NatsServerOptions) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        model::create(&folder.path().join("model"));
-        Self { nats: NatsServer::start_with(options).unwrap(), folder }
+        let network = model::create(&folder.path().join("model")).manifest.digest;
+        Self { nats: NatsServer::start_with(options).unwrap(), folder, network }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

@@ -17,8 +17,8 @@ const WRITTEN_WITHIN: f64 = 0.5;
 /// A gap is so many times the median interval, and at least [`LEAST_GAP`].
 const GAP: u32 = 4;
 const LEAST_GAP: Duration = Duration::from_millis(4);
-/// Readings kept of one stretch; a longer one is cut there.
-const MOST: usize = 4096;
+/// A stretch that does not end is looked at so often.
+const LOOK_EVERY: Duration = Duration::from_millis(400);
 
 /// What was known of the connection at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +35,8 @@ pub struct Reading {
 #[derive(Debug, Clone, Default)]
 pub struct Stretch {
     readings: Vec<Reading>,
+    /// Those before have been looked at; they are kept to know when bytes were written.
+    seen: usize,
 }
 
 /// What a stretch told.
@@ -47,35 +49,45 @@ pub struct Estimate {
 }
 
 impl Stretch {
-    /// Takes one reading. At the end of a stretch, where nothing is outstanding any more, yields what it told.
+    /// Takes one reading. Where nothing is outstanding any more, and now and then where much is, yields what the
+    /// readings told.
     pub fn take(&mut self, reading: Reading) -> Option<Estimate> {
-        if self.readings.last().is_some_and(|last| reading.acked < last.acked) {
+        if self.readings.last().is_some_and(|last| reading.acked < last.acked || reading.at < last.at) {
             // Another connection.
-            self.readings.clear();
+            self.forget();
         }
         if self.readings.is_empty() && reading.outstanding == 0 {
             return None;
         }
         self.readings.push(reading);
-        if reading.outstanding > 0 && self.readings.len() < MOST {
+        let since = self.readings.get(self.seen).map_or(reading.at, |first| first.at);
+        if reading.outstanding > 0 && reading.at - since < LOOK_EVERY {
             return None;
         }
-        let told = estimate(&self.readings);
-        self.readings.clear();
+        let told = estimate(&self.readings, self.seen);
+        if reading.outstanding == 0 {
+            self.forget();
+        } else {
+            let old = self.seen;
+            self.readings.drain(..old);
+            self.seen = self.readings.len() - 1;
+        }
         told
     }
 
     /// Forgets the stretch that is under way.
     pub fn forget(&mut self) {
         self.readings.clear();
+        self.seen = 0;
     }
 }
 
-/// The rate of the longest stretch without a gap; none where it tells none.
-pub fn estimate(readings: &[Reading]) -> Option<Estimate> {
+/// The rate of the longest run without a gap among `readings` from the `seen`-th on; none where it tells none. Those
+/// before only tell when bytes were written.
+pub fn estimate(readings: &[Reading], seen: usize) -> Option<Estimate> {
     // Only where something was acknowledged is there news.
     let mut news: Vec<Reading> = Vec::new();
-    for reading in readings {
+    for reading in readings.get(seen..)? {
         if news.last().is_none_or(|last| reading.acked > last.acked) {
             news.push(*reading);
         }
@@ -86,17 +98,22 @@ pub fn estimate(readings: &[Reading]) -> Option<Estimate> {
     let left_out = (last.at - start.at).mul_f64(LEFT_OUT);
     // Where news is sparse, what came last before the cut is nearer to it than what came after.
     let from = run.iter().rev().find(|reading| reading.at - start.at <= left_out)?;
-    let (span, bytes) = (last.at - from.at, last.acked - from.acked);
-    if span < LEAST_SPAN || bytes < LEAST_BYTES {
-        return None;
-    }
-    // When had all of these bytes been written, as far as was seen?
-    let written = |bytes: u64| readings.iter().find(|reading| reading.acked + reading.outstanding >= bytes);
-    let writing = written(last.acked)?.at - written(from.acked)?.at;
-    if writing.as_secs_f64() > WRITTEN_WITHIN * span.as_secs_f64() {
-        return None;
-    }
-    Some(Estimate { bps: 8.0 * bytes as f64 / span.as_secs_f64(), span })
+    // When had so many bytes been written, as far as was seen?
+    let written = |bytes: u64| {
+        let at = readings.partition_point(|reading| reading.acked + reading.outstanding < bytes);
+        readings.get(at).map(|reading| reading.at)
+    };
+    let began = written(from.acked)?;
+    // What was written later, like the next frame, is left out at the end.
+    run.iter().rev().find_map(|last| {
+        let (span, bytes) = (last.at.saturating_sub(from.at), last.acked.saturating_sub(from.acked));
+        if span < LEAST_SPAN || bytes < LEAST_BYTES {
+            return None;
+        }
+        let writing = written(last.acked)?.saturating_sub(began);
+        let narrow = writing.as_secs_f64() <= WRITTEN_WITHIN * span.as_secs_f64();
+        narrow.then(|| Estimate { bps: 8.0 * bytes as f64 / span.as_secs_f64(), span })
+    })
 }
 
 /// The part of `news` between two gaps in which most was acknowledged.
@@ -155,28 +172,30 @@ mod tests {
         for (bps, bucket, bytes) in
             [(2e5, 3_000, 5_800), (2e6, 3_000, 22_400), (2e7, 25_000, 90_000), (5e7, 62_500, 180_000)]
         {
-            let found = estimate(&burst(bytes / SEGMENT * SEGMENT, bucket, bps, 1000)).unwrap().bps;
+            let found = estimate(&burst(bytes / SEGMENT * SEGMENT, bucket, bps, 1000), 0).unwrap().bps;
             assert!((found / bps - 1.0).abs() < 0.15, "{bps}: {found}");
         }
     }
 
     #[test]
     fn what_fits_the_bucket_tells_nothing() {
-        assert_eq!(estimate(&burst(20 * SEGMENT, 100_000, 2e6, 1000)), None);
-        assert_eq!(estimate(&burst(SEGMENT, 0, 2e6, 1000)), None);
+        assert_eq!(estimate(&burst(20 * SEGMENT, 100_000, 2e6, 1000), 0), None);
+        assert_eq!(estimate(&burst(SEGMENT, 0, 2e6, 1000), 0), None);
     }
 
     #[test]
     fn a_sender_that_paces_itself_tells_nothing() {
         // A segment each 5 ms, each acknowledged 20 ms later: 2.3 Mbit/s of goodput on a link of unknown width.
-        let readings: Vec<_> = (0..200_u64)
+        let readings: Vec<_> = (0..2_000_u64)
             .map(|ms| {
                 let (written, acked) = (ms / 5 + 1, ms.saturating_sub(20) / 5);
                 let outstanding = (written - acked) * SEGMENT;
                 Reading { at: Duration::from_millis(ms), acked: acked * SEGMENT, outstanding }
             })
             .collect();
-        assert_eq!(estimate(&readings), None);
+        let mut stretch = Stretch::default();
+        assert_eq!(readings.iter().find_map(|reading| stretch.take(*reading)), None);
+        assert_eq!(estimate(&readings, 0), None);
     }
 
     #[test]
@@ -189,8 +208,35 @@ mod tests {
             let outstanding = 80 * SEGMENT - acked;
             readings.push(Reading { at: Duration::from_millis(ms), acked, outstanding });
         }
-        let found = estimate(&readings).unwrap().bps;
+        let found = estimate(&readings, 0).unwrap().bps;
         assert!((found / 2e7 - 1.0).abs() < 0.15, "{found}");
+    }
+
+    #[test]
+    fn a_frame_written_in_the_middle_of_a_train_does_not_spoil_it() {
+        let mut readings = burst(4 * SEGMENT, 3_000, 2e5, 1000);
+        // 40 ms later a frame of one segment more.
+        for reading in &mut readings {
+            reading.outstanding += if reading.at >= Duration::from_millis(40) { SEGMENT } else { 0 };
+        }
+        let last = *readings.last().unwrap();
+        let at = last.at + Duration::from_millis(58);
+        readings.push(Reading { at, acked: last.acked + SEGMENT, outstanding: 0 });
+        let found = estimate(&readings, 0).unwrap().bps;
+        assert!((found / 2e5 - 1.0).abs() < 0.15, "{found}");
+    }
+
+    #[test]
+    fn a_standing_queue_tells_again_and_again() {
+        // Ten segments wait at all times; each that leaves after 58 ms is replaced.
+        let readings = (0..5_000_u64).map(|ms| Reading {
+            at: Duration::from_millis(ms),
+            acked: ms / 58 * SEGMENT,
+            outstanding: 10 * SEGMENT,
+        });
+        let mut stretch = Stretch::default();
+        let told: Vec<_> = readings.filter_map(|reading| stretch.take(reading)).collect();
+        assert!(told.iter().all(|told| (told.bps / 2e5 - 1.0).abs() < 0.15), "{told:?}");
     }
 
     #[test]
@@ -212,12 +258,12 @@ mod tests {
                 (at, acked) = (at + us, acked + bytes);
                 Reading { at: Duration::from_micros(at), acked, outstanding }
             }).collect();
-            if let Some(told) = estimate(&readings) {
+            if let Some(told) = estimate(&readings, 0) {
                 prop_assert!(told.bps.is_finite() && told.bps > 0.0);
             }
             let mut stretch = Stretch::default();
             readings.iter().for_each(|reading| { stretch.take(*reading); });
-            prop_assert!(stretch.readings.len() < MOST);
+            prop_assert!(stretch.seen <= stretch.readings.len());
         }
     }
 }

@@ -12,7 +12,7 @@ const SEGMENT: usize = 1_400;
 const FEWEST: usize = 4;
 const MOST: usize = 512;
 /// Largest share of the link for trains. Below 5 %, for headers count too.
-const SHARE: f64 = 0.04;
+const SHARE: f64 = 0.035;
 /// Rate supposed of a link that has told none. Low, for a high guess fills a narrow link.
 const FIRST_GUESS_BPS: f64 = 2e5;
 /// Without a measurement for so long a train is due.
@@ -21,6 +21,9 @@ const DUE_AFTER: Duration = Duration::from_secs(2);
 const SAVED: Duration = Duration::from_secs(20);
 /// A stretch that lasted longer than this had more segments than it needed.
 const LONG_SPAN: Duration = Duration::from_millis(40);
+
+/// After so many trains that told nothing, what was told before is no guide any more: the link may have widened.
+const FORGET_AFTER: u32 = 4;
 
 /// Sends trains seldom enough.
 #[derive(Debug, Clone)]
@@ -33,6 +36,8 @@ pub struct Trains {
     measured: Option<Duration>,
     /// When the last train left, until something is known of it.
     under_way: Option<(Duration, usize)>,
+    /// Trains in a row that told nothing.
+    failed: u32,
     spent_bits: u64,
 }
 
@@ -45,6 +50,7 @@ impl Default for Trains {
             looked: Duration::ZERO,
             measured: None,
             under_way: None,
+            failed: 0,
             spent_bits: 0,
         }
     }
@@ -74,16 +80,24 @@ impl Trains {
         if self.under_way.take().is_some() && span > LONG_SPAN {
             self.segments = (self.segments / 2).max(FEWEST);
         }
-        (self.measured, self.guess_bps) = (Some(now), bps);
+        (self.measured, self.guess_bps, self.failed) = (Some(now), bps, 0);
     }
 
     /// Nothing is outstanding at `now`: a train that has told nothing was too short.
     pub fn drained(&mut self, now: Duration) {
-        if let Some((left, bytes)) = self.under_way.take() {
-            self.segments = (self.segments * 2).min(MOST);
+        let Some((left, bytes)) = self.under_way.take() else { return };
+        self.failed += 1;
+        // One may fail for a frame in its midst.
+        if self.measured.is_some() && self.failed < 2 {
+            return;
+        }
+        self.segments = (self.segments * 2).min(MOST);
+        if self.measured.is_none() {
             // The link carries at least this, if only for the moment: a careful step towards it.
             let seen = 8.0 * bytes as f64 / now.saturating_sub(left).as_secs_f64().max(1e-3);
             self.guess_bps = seen.clamp(self.guess_bps, 4.0 * self.guess_bps);
+        } else if self.failed > FORGET_AFTER {
+            self.measured = None;
         }
     }
 
@@ -122,9 +136,9 @@ mod tests {
         assert_eq!(sent, [4, 8, 16, 32]);
         trains.told(now, 1e6, ms(5));
         assert_eq!(trains.due(now + ms(1_999)), None);
-        assert_eq!(trains.due(now + ms(20_000)), Some(64 * SEGMENT));
-        trains.told(now + ms(20_100), 1e6, ms(50));
-        assert_eq!(trains.due(now + ms(40_000)), Some(32 * SEGMENT));
+        assert_eq!(trains.due(now + ms(25_000)), Some(64 * SEGMENT));
+        trains.told(now + ms(25_100), 1e6, ms(50));
+        assert_eq!(trains.due(now + ms(50_000)), Some(32 * SEGMENT));
     }
 
     #[test]
