@@ -60,7 +60,7 @@ pub(crate) struct Args {
     /// Only these compression ratios.
     #[arg(long, env = "AUTOTILER_PROFILE_CR", value_delimiter = ',', value_name = "CR")]
     cr: Vec<CompressionRatio>,
-    /// Frames that times are taken over, after some to warm up [default: 60, with --quick 20].
+    /// Frames of a round of times; of three rounds the quickest counts [default: 60, with --quick 20].
     #[arg(long, env = "AUTOTILER_PROFILE_FRAMES", value_name = "N")]
     frames: Option<NonZeroUsize>,
     /// Fewer frames, pictures and settings: a first look in a minute or two.
@@ -97,8 +97,8 @@ pub(crate) struct Args {
 }
 
 const AFTER_HELP: &str = "\
-Times are only as good as the machine is idle. The uncut network's own mAP is in the profile; accuracy drops are
-thousandths of it, on the pictures of --data, made monotone in bits.
+Times are only as good as the machine is idle, though of three rounds the quickest counts. The uncut network's own
+mAP is in the profile; accuracy drops are thousandths of it, on the pictures of --data, made monotone in bits.
 
 Examples:
   autotiler profile --device-class laptop --quick

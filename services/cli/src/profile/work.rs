@@ -127,9 +127,8 @@ impl<'a> Work<'a> {
             }
             None => Vec::new(),
         };
-        let frames = self.frames();
-        let clock = Clock { workshop: self.workshop(), server: &self.server, frames };
-        let bar = progress(frames, &format!("times of {planned}"));
+        let clock = Clock { workshop: self.workshop(), server: &self.server, frames: self.frames() };
+        let bar = progress(clock.passes(), &format!("times of {planned}"));
         let times = clock.time(planned, pictures, middle(&rates), || bar.inc(1));
         bar.finish_and_clear();
         Ok(MeasuredPoint {
