@@ -42,6 +42,16 @@ struct Job {
     assigned: bool,
 }
 
+/// A frame in the queue.
+#[derive(Debug, Clone, Copy)]
+struct UnderWay {
+    frame: usize,
+    way: Way,
+    /// Loss of accuracy at its bits.
+    drop_permille: u16,
+    cut: bool,
+}
+
 /// What only a policy has.
 #[derive(Debug)]
 struct Brain<'a> {
@@ -68,8 +78,8 @@ pub(crate) struct Device<'a> {
     jobs: Vec<Job>,
     free_at: f64,
     uplink: Uplink<'a>,
-    /// Ways of the frames in the queue, with the loss of accuracy at their bits.
-    under_way: Vec<(usize, Way, u16)>,
+    /// Frames in the queue.
+    under_way: Vec<UnderWay>,
     /// A probe's answer, when it was sent and when it arrives.
     answer: Option<(f64, f64)>,
     probing: bool,
@@ -179,22 +189,30 @@ impl<'a> Device<'a> {
         let bits = sized.map_or(nominal, |bits| f64::from(bits.get()));
         let profile = self.brain.as_ref().and_then(|brain| brain.profile.find(job.way.point.route));
         let size = TargetBits::try_new(bits as u32).ok();
-        let drop = profile.zip(size).map_or(0, |(point, size)| point.accuracy_drop_permille(size));
+        let drop_permille = profile.zip(size).map_or(0, |(point, size)| point.accuracy_drop_permille(size));
         self.outcome.sent += 1;
-        self.outcome.cut += u64::from(bits < (CUT_SHARE * nominal).floor());
-        self.under_way.push((job.frame, job.way, drop));
+        let cut = bits < (CUT_SHARE * nominal).floor();
+        self.outcome.cut += u64::from(cut);
+        self.under_way.push(UnderWay { frame: job.frame, way: job.way, drop_permille, cut });
         self.offer(now, Load::Frame(job.frame), self.world.wire_bits(job.frame, bits));
     }
 
     fn offer(&mut self, now: f64, load: Load, bits: f64) {
         self.outcome.uplink_bits += bits;
         let displaced = self.uplink.offer(now, Item { load, bits, since: now });
-        if let Some(Item { load: Load::Frame(frame), bits, .. }) = displaced {
-            self.under_way.retain(|(other, ..)| *other != frame);
+        if let Some(Item { load: Load::Frame(frame), bits, .. }) = displaced
+            && let Some(gone) = self.take(frame)
+        {
             self.outcome.dropped += 1;
             self.outcome.sent -= 1;
+            self.outcome.cut -= u64::from(gone.cut);
             self.outcome.uplink_bits -= bits;
         }
+    }
+
+    fn take(&mut self, frame: usize) -> Option<UnderWay> {
+        let at = self.under_way.iter().position(|one| one.frame == frame)?;
+        Some(self.under_way.swap_remove(at))
     }
 
     /// The link has carried something.
@@ -209,9 +227,8 @@ impl<'a> Device<'a> {
                 if let Some(bits) = self.brain.as_mut().and_then(|brain| brain.bits.as_mut()) {
                     bits.carried(done.item.bits as u64, Duration::from_secs_f64(done.end - done.start));
                 }
-                if let Some(at) = self.under_way.iter().position(|(other, ..)| *other == frame) {
-                    let (_, way, drop) = self.under_way.swap_remove(at);
-                    self.deliver(frame, now + self.world.after_link_s(&way), drop);
+                if let Some(UnderWay { way, drop_permille, .. }) = self.take(frame) {
+                    self.deliver(frame, now + self.world.after_link_s(&way), drop_permille);
                 }
             }
         }
