@@ -10,6 +10,7 @@ mod import;
 mod inspect;
 mod profile;
 mod set;
+mod simulate;
 mod train;
 
 use clap::{Parser, Subcommand};
@@ -44,6 +45,8 @@ enum Command {
     Eval(Box<eval::Args>),
     /// Measure what each way to share the work costs on this machine, for the controller.
     Profile(Box<profile::Args>),
+    /// Replay recorded links against a policy in virtual time, beside what could be had at best.
+    Simulate(Box<simulate::Args>),
     /// Show why a device has its operating point, as the controller decided it.
     Explain(explain::Args),
     /// Run edge, decoder and NATS on this machine and show what comes out.
@@ -60,6 +63,7 @@ fn main() -> std::process::ExitCode {
         Command::Train(args) => train::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Profile(args) => profile::run(&args),
+        Command::Simulate(args) => simulate::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Bench(args) => bench::run(&args),
