@@ -81,3 +81,17 @@ fn what_cannot_be_measured_is_refused_by_the_name_of_its_option() {
     assert!(refused(&["--scale-device", "0"]).contains("--scale-device"));
     assert!(!folder.path().join("profile.yaml").exists());
 }
+
+#[test]
+fn the_shipped_profile_is_of_the_shipped_model() {
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models");
+    let shipped: PartitionProfile = manifest::read(&models.join("street.profile.yaml")).unwrap();
+    let profile = Profile::try_from(&shipped.spec).unwrap();
+    let model = autotiler_model::Model::load(&models.join("street")).unwrap();
+    assert_eq!(profile.network(), model.manifest.digest);
+    for point in profile.points() {
+        if let Some(digest) = point.tiler {
+            assert!(model.tilers.iter().any(|stored| stored.digest == digest), "{:?}", point.route);
+        }
+    }
+}
