@@ -8,7 +8,7 @@ use std::{
 use autotiler_core::{
     Digest, Epoch, OperatingPoint, Route, TargetBits, telemetry::RefusalReason, wire::Payload,
 };
-use autotiler_graph::{Engine, EngineError};
+use autotiler_graph::Engine;
 use autotiler_hevc::{EncodeError, Encoder, EncoderOptions, FrameFormat, OutOfReach, RateControl, Steered};
 use autotiler_model::{Model, ModelError};
 use autotiler_pipeline::{DeviceOutput, DeviceStage, PipelineError};
@@ -73,10 +73,10 @@ pub enum PrepareError {
     },
     /// The network part cannot be loaded or run.
     #[error("making ready for the operating point {1}")]
-    Stage(#[source] PipelineError, OperatingPoint),
+    Stage(#[source] Box<PipelineError>, OperatingPoint),
     /// The encoder cannot be started.
     #[error("coding at the operating point {1}")]
-    Encoder(#[source] EncodeError, OperatingPoint),
+    Encoder(#[source] Box<EncodeError>, OperatingPoint),
     /// A target below what even a flat plane takes.
     #[error("coding at the operating point {1}")]
     OutOfReach(#[source] OutOfReach, OperatingPoint),
@@ -89,16 +89,8 @@ impl PrepareError {
             Self::Network(_) => RefusalReason::UnknownNetwork,
             Self::Tiler(..) => RefusalReason::UnknownTiler,
             Self::Memory { .. } => RefusalReason::OutOfMemory,
-            Self::Stage(PipelineError::Model(ModelError::NoTiler { .. } | ModelError::NoPoint { .. }), _) => {
-                RefusalReason::UnknownTiler
-            }
-            Self::Stage(PipelineError::Engine(EngineError::Load { .. }), _)
-            | Self::Stage(..)
-            | Self::Encoder(..)
-                if self.is_out_of_memory() =>
-            {
-                RefusalReason::OutOfMemory
-            }
+            Self::Stage(error, _) if is_unknown(error) => RefusalReason::UnknownTiler,
+            Self::Stage(..) | Self::Encoder(..) if self.is_out_of_memory() => RefusalReason::OutOfMemory,
             Self::Stage(..) | Self::Encoder(..) => RefusalReason::NotLoadable,
             Self::OutOfReach(..) => RefusalReason::BitsOutOfReach,
         }
@@ -118,6 +110,11 @@ impl PrepareError {
     }
 }
 
+/// Whether the model has no such point.
+fn is_unknown(error: &PipelineError) -> bool {
+    matches!(error, PipelineError::Model(ModelError::NoTiler { .. } | ModelError::NoPoint { .. }))
+}
+
 impl Work {
     /// What `point` takes of `model`: its tiler is `tiler`, or the model's first where none is named.
     ///
@@ -127,7 +124,9 @@ impl Work {
         let route = point.route;
         let Route::Split { layer, cr } = route else { return Ok(Self { route, tiler: None }) };
         let stored = match tiler {
-            None => model.tiler(layer, cr, None).map_err(|error| PrepareError::Stage(error.into(), point))?,
+            None => model
+                .tiler(layer, cr, None)
+                .map_err(|error| PrepareError::Stage(Box::new(error.into()), point))?,
             Some(digest) => model
                 .tiler_by_prefix(digest.prefix())
                 .filter(|stored| stored.digest == digest && stored.layer() == layer && stored.spec().cr == cr)
@@ -151,7 +150,7 @@ impl Prepared {
         codec: &CodecOptions,
         sample: Option<&Picture>,
     ) -> Result<Self, PrepareError> {
-        let failed = |error| PrepareError::Stage(error, point);
+        let failed = |error| PrepareError::Stage(Box::new(error), point);
         let kind =
             work.tiler.and_then(|digest| model.tiler_by_prefix(digest.prefix())).map(|tiler| tiler.kind);
         let mut stage = DeviceStage::new(engine, model, work.route, kind).map_err(failed)?;
@@ -164,7 +163,7 @@ impl Prepared {
                 let mut session = Session::spawn(format, target, codec, point)?;
                 if let (Some(_), DeviceOutput::Frame(plane)) = (sample, &output) {
                     let coded = session.encoder.encode_steered(plane, &mut session.rate);
-                    coded.map_err(|error| PrepareError::Encoder(error, point))?;
+                    coded.map_err(|error| PrepareError::Encoder(Box::new(error), point))?;
                 }
                 Some(Mutex::new(session))
             }
@@ -229,7 +228,7 @@ impl Session {
         point: OperatingPoint,
     ) -> Result<Self, PrepareError> {
         let encoder = Encoder::spawn(format, codec.encoder.clone())
-            .map_err(|error| PrepareError::Encoder(error, point))?;
+            .map_err(|error| PrepareError::Encoder(Box::new(error), point))?;
         let rate = RateControl::try_new(target, codec.cap_bits, encoder.floor_bits(), format.len())
             .map_err(|error| PrepareError::OutOfReach(error, point))?;
         Ok(Self { encoder, rate, cap_bits: codec.cap_bits, epoch: None, said: false })

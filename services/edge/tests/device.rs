@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use autotiler_core::{
-    CompressionRatio, Epoch, LayerIndex, Sequence,
+    CompressionRatio, LayerIndex,
     wire::{Answer, FrameHeader, LossReason, Payload, ServerTimes},
 };
 use autotiler_edge::{Args, Config, Report, run::run_with};

@@ -102,7 +102,9 @@ fn a_silent_device_loses_all_its_series_and_the_others_stay() {
 fn there_is_room_for_so_many_devices_and_for_the_next_once_one_is_silent() {
     let fleet = Fleet::new(SILENCE, 2).unwrap();
     let start = Instant::now();
-    ["a", "b", "a"].map(|device| fleet.hear(telemetry(device), start).unwrap());
+    for device in ["a", "b", "a"] {
+        fleet.hear(telemetry(device), start).unwrap();
+    }
     assert_eq!(fleet.hear(telemetry("c"), start), Err(Full));
     assert_eq!(fleet.hear(telemetry("c"), start + SILENCE), Ok(()));
     assert_eq!(fleet.len(start + SILENCE), 1);
