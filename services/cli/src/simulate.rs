@@ -209,3 +209,18 @@ fn longer_than_nothing(text: &str) -> Result<Duration, String> {
     let time = humantime::parse_duration(text).map_err(|error| error.to_string())?;
     if time < Duration::from_millis(10) { Err("write a time from 10ms on".to_owned()) } else { Ok(time) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_profiles_and_the_policy_of_the_simulator_are_read() {
+        let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../simulator/profiles"));
+        load_profile(&folder.join("small.yaml")).unwrap();
+        load_profile(&folder.join("yolov3-like.yaml")).unwrap();
+        let policy = load_policy(&folder.join("policy.yaml")).unwrap();
+        assert_eq!(policy.behavior.guard.unwrap().queue_age, Duration::from_millis(400));
+        assert_eq!(policy.behavior.recover.window, Duration::from_secs(2));
+    }
+}

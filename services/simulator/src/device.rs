@@ -29,6 +29,8 @@ use crate::{
 const TICK_S: f64 = 0.02;
 /// Between two probes of a device that was ordered to send nothing, so that its link is still known.
 const IDLE_PROBE_S: f64 = 1.0;
+/// Times that differ by less are the same.
+const SAME_MOMENT_S: f64 = 1e-6;
 /// Capacity for which a device is set up before anything is measured, in bit/s.
 const START_BPS: f64 = 1e6;
 
@@ -155,8 +157,11 @@ impl<'a> Device<'a> {
 
     /// Takes the picture that waits, if the device is free.
     fn begin(&mut self, now: f64) {
-        // Times are sums of fractions: a device that is free at the very moment of a capture takes it.
-        if now + 1e-9 < self.free_at {
+        // Times are sums of fractions. A device that is free at the very moment of a capture takes that picture, not
+        // the one before.
+        let newer = self.next_frame < self.world.frames()
+            && self.world.captured_s(self.next_frame) < now + SAME_MOMENT_S;
+        if newer || now + SAME_MOMENT_S < self.free_at {
             return;
         }
         let Some(frame) = self.picture.take() else { return };

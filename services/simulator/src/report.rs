@@ -213,10 +213,13 @@ impl LinkReport {
         self.eligible_statics().min_by(|a, b| a.spread.mean_s.total_cmp(&b.spread.mean_s))
     }
 
-    /// The best static point of a route.
+    /// The best static point of a route that is accurate enough; where none is, the one with the most bits.
     pub fn only(&self, route: Route) -> Option<&Strategy> {
         let same = |one: &&Strategy| one.point.is_some_and(|point| point.route == route);
-        self.statics.iter().filter(same).min_by(|a, b| a.spread.mean_s.total_cmp(&b.spread.mean_s))
+        let best = self.eligible_statics().filter(same);
+        best.min_by(|a, b| a.spread.mean_s.total_cmp(&b.spread.mean_s)).or_else(|| {
+            self.statics.iter().filter(same).max_by_key(|one| one.point.and_then(|point| point.bits()))
+        })
     }
 }
 
