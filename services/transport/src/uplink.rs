@@ -70,6 +70,14 @@ struct State {
     frozen: bool,
 }
 
+impl State {
+    fn keep(&mut self, now: Duration, bps: f64) {
+        self.kept.push((now, bps));
+        let old = self.kept.len().saturating_sub(KEPT);
+        self.kept.drain(..old);
+    }
+}
+
 impl UplinkMeter {
     /// A meter of the one connection of this process that `options` makes, reading on a thread of its own until it is
     /// dropped. `told` hears each measurement; it must not block.
@@ -175,11 +183,11 @@ impl UplinkMeter {
         let told = if state.frozen { None } else { state.stretch.take(reading) };
         if let Some(Estimate { bps, span }) = told {
             state.trains.told(now, bps, span);
-            state.kept.push((now, bps));
-            let old = state.kept.len().saturating_sub(KEPT);
-            state.kept.drain(..old);
-        } else if account.outstanding == 0 {
-            state.trains.drained(now);
+            state.keep(now, bps);
+        } else if account.outstanding == 0
+            && let Some(at_least) = state.trains.drained(now)
+        {
+            state.keep(now, at_least);
         }
         drop(state);
         if let Some(estimate) = told {

@@ -83,22 +83,28 @@ impl Trains {
         (self.measured, self.guess_bps, self.failed) = (Some(now), bps, 0);
     }
 
-    /// Nothing is outstanding at `now`: a train that has told nothing was too short.
-    pub fn drained(&mut self, now: Duration) {
-        let Some((left, bytes)) = self.under_way.take() else { return };
+    /// Nothing is outstanding at `now`: a train that has told nothing was too short. Where it was the longest that we
+    /// send, the link is wider than can be told, and what it showed at least is yielded, in bits per second.
+    pub fn drained(&mut self, now: Duration) -> Option<f64> {
+        let (left, bytes) = self.under_way.take()?;
+        let seen = 8.0 * bytes as f64 / now.saturating_sub(left).as_secs_f64().max(1e-3);
+        if bytes >= MOST * SEGMENT {
+            (self.measured, self.guess_bps, self.failed) = (Some(now), seen, 0);
+            return Some(seen);
+        }
         self.failed += 1;
         // One may fail for a frame in its midst.
         if self.measured.is_some() && self.failed < 2 {
-            return;
+            return None;
         }
         self.segments = (self.segments * 2).min(MOST);
         if self.measured.is_none() {
             // The link carries at least this, if only for the moment: a careful step towards it.
-            let seen = 8.0 * bytes as f64 / now.saturating_sub(left).as_secs_f64().max(1e-3);
             self.guess_bps = seen.clamp(self.guess_bps, 4.0 * self.guess_bps);
         } else if self.failed > FORGET_AFTER {
             self.measured = None;
         }
+        None
     }
 
     /// The link went down or froze: what is known of the train under way tells nothing.
@@ -156,5 +162,20 @@ mod tests {
             let share = trains.spent_bits() as f64 / (bps * 1_000.0);
             assert!(share <= 0.05, "{bps}: {share}");
         }
+    }
+
+    #[test]
+    fn a_link_that_outruns_the_longest_train_is_told_to_carry_at_least_that() {
+        let mut trains = Trains::default();
+        let (mut now, mut told) = (Duration::ZERO, None);
+        for _ in 0..2_000 {
+            now += Duration::from_millis(100);
+            if trains.due(now).is_some() {
+                now += Duration::from_millis(2);
+                told = told.or(trains.drained(now));
+            }
+        }
+        let least = 8.0 * (MOST * SEGMENT) as f64 / 2e-3;
+        assert!(told.is_some_and(|bps| (bps / least - 1.0).abs() < 1e-6), "{told:?}");
     }
 }
