@@ -30,6 +30,9 @@ pub struct Args {
     /// Without a cluster: the devices under control, separated by commas, or `all` that speak.
     #[arg(long, env = "AUTOTILER_DEVICES", default_value = "all", value_name = "NAMES", requires = "policy")]
     pub devices: String,
+    /// With a cluster: the kubeconfig to find it by, instead of KUBECONFIG or the pod's own account.
+    #[arg(long, env = "AUTOTILER_KUBECONFIG", value_name = "FILE", conflicts_with = "policy")]
+    pub kubeconfig: Option<PathBuf>,
     /// With a cluster: only this namespace; all of them without.
     #[arg(long, env = "AUTOTILER_WATCH_NAMESPACE", value_name = "NAME", conflicts_with = "policy")]
     pub watch_namespace: Option<String>,
@@ -79,6 +82,8 @@ pub enum Source {
     },
     /// The API server that the environment names.
     Cluster {
+        /// How to find it, if not by the environment.
+        kubeconfig: Option<PathBuf>,
         /// Only this namespace.
         watch_namespace: Option<String>,
         /// Of the Lease.
@@ -121,6 +126,7 @@ impl Args {
                 Source::Files { policy, profiles: self.profiles, devices }
             }
             None => Source::Cluster {
+                kubeconfig: self.kubeconfig,
                 watch_namespace: self.watch_namespace,
                 namespace: self.namespace,
                 lease: self.lease,

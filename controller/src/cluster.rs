@@ -6,10 +6,15 @@ mod report;
 mod status;
 mod watch;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context;
 use autotiler_runtime::Latch;
+use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 use tokio_util::sync::CancellationToken;
 
 pub use lease::{Lease, LeaseError};
@@ -24,6 +29,8 @@ const OWN_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/names
 /// What the cluster part is told.
 #[derive(Debug, Clone)]
 pub struct Options {
+    /// How to find the cluster, if not by the environment.
+    pub kubeconfig: Option<PathBuf>,
     /// Only this namespace.
     pub watch_namespace: Option<String>,
     /// Of the Lease.
@@ -46,9 +53,7 @@ pub async fn run(
     latch: Latch,
     cancel: CancellationToken,
 ) -> anyhow::Result<()> {
-    let client = kube::Client::try_default().await.context(
-        "finding a cluster: set KUBECONFIG, run in a pod, or work from files with --policy and --profile",
-    )?;
+    let client = client(options.kubeconfig.as_deref()).await?;
     let namespace = options.namespace.clone().or_else(|| {
         let own = std::fs::read_to_string(OWN_NAMESPACE).ok()?;
         Some(own.trim().to_owned())
@@ -81,6 +86,19 @@ pub async fn run(
         lease.release().await;
     }
     ended
+}
+
+async fn client(kubeconfig: Option<&Path>) -> anyhow::Result<kube::Client> {
+    let Some(path) = kubeconfig else {
+        return kube::Client::try_default().await.context(
+            "finding a cluster: set KUBECONFIG, run in a pod, or work from files with --policy and --profile",
+        );
+    };
+    let named = || format!("finding a cluster by {}", path.display());
+    let read = Kubeconfig::read_from(path).with_context(named)?;
+    let config =
+        Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await.with_context(named)?;
+    kube::Client::try_from(config).with_context(named)
 }
 
 /// A name with its namespace, as [`crate::catalog::PolicyName`] and the profiles' keys have it.

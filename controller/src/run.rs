@@ -81,14 +81,10 @@ pub async fn run(config: Config, registry: Registry, cancel: CancellationToken) 
             metrics.leader.set(1.0);
             sweep_all(around, catalog, cancel).await;
         }
-        (None, Source::Cluster { watch_namespace, namespace, lease, status_writes }) => {
-            let options = cluster::Options {
-                watch_namespace,
-                namespace,
-                lease,
-                status_writes,
-                identity: config.identity,
-            };
+        (None, Source::Cluster { kubeconfig, watch_namespace, namespace, lease, status_writes }) => {
+            let identity = config.identity;
+            let options =
+                cluster::Options { kubeconfig, watch_namespace, namespace, lease, status_writes, identity };
             cluster::run(options, around, catalog_latch, cancel).await?;
         }
         (None, Source::Files { .. }) => unreachable!("files were loaded above"),

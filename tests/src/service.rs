@@ -82,6 +82,11 @@ impl Service {
         &mut self.process
     }
 
+    /// Where its admin port is.
+    pub fn addr(&self) -> SocketAddr {
+        self.admin
+    }
+
     /// Waits until `/readyz` says 200.
     ///
     /// # Errors

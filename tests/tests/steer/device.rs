@@ -1,0 +1,105 @@
+//! A device that obeys every order at once and says so.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use autotiler_core::{
+    Digest, Epoch, OperatingPoint,
+    order::Order,
+    telemetry::{StageMicros, Telemetry},
+};
+use autotiler_transport::{ConnectOptions, OrderBook, connect, publish_telemetry};
+use tokio::runtime::Runtime;
+
+/// As the edge: once a second would be enough, but tests are in a hurry.
+const SPEAKS_EVERY: Duration = Duration::from_millis(200);
+
+/// The network of the profiles in these tests.
+pub(crate) const NETWORK: Digest = Digest([7; 32]);
+
+pub(crate) struct Device {
+    _runtime: Runtime,
+    orders: Arc<Mutex<Vec<Order>>>,
+    guards: Arc<AtomicBool>,
+}
+
+impl Device {
+    pub(crate) fn start(nats: &str, name: &str) -> Self {
+        let runtime = Runtime::new().unwrap();
+        let (orders, guards) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
+        let options = ConnectOptions::new(vec![nats.parse().unwrap()], name);
+        let device = name.parse::<autotiler_core::DeviceId>().unwrap();
+        let (taken, guarded) = (orders.clone(), guards.clone());
+        runtime.spawn(async move {
+            let connection = connect(&options).await.unwrap();
+            let mut watch = OrderBook::open(&connection).await.unwrap().watch(&device);
+            let start = Instant::now();
+            let mut ticks = tokio::time::interval(SPEAKS_EVERY);
+            let first: OperatingPoint = "server-only,bits=75k".parse().unwrap();
+            let (mut epoch, mut point) = (Epoch(0), first);
+            loop {
+                tokio::select! {
+                    posted = watch.next() => {
+                        if let Some(Ok(order)) = posted.order && order.epoch > epoch {
+                            (epoch, point) = (order.epoch, order.point);
+                            taken.lock().unwrap().push(order);
+                        }
+                    }
+                    _ = ticks.tick() => {}
+                }
+                let uptime_ms = u64::try_from(start.elapsed().as_millis()).unwrap();
+                let guarded_for_ms = guarded.load(Ordering::Relaxed).then_some(500);
+                let word = Telemetry {
+                    device: device.clone(),
+                    device_class: "slow".to_owned(),
+                    network: NETWORK,
+                    uptime_ms,
+                    epoch,
+                    point,
+                    assigned: point,
+                    guarded_for_ms,
+                    guard_moves: 0,
+                    switches: 0,
+                    last_switch_gap_us: None,
+                    refused: None,
+                    uplink_bps: None,
+                    rtt_us: None,
+                    queue_age_us: 0,
+                    backlog_bits: 0,
+                    frames_per_second: 10.0,
+                    stage_us: StageMicros::default(),
+                    server_us: Default::default(),
+                    total_us: Default::default(),
+                    captured: uptime_ms / 100,
+                    sent: 0,
+                    received: 0,
+                    dropped: Default::default(),
+                    lost: Default::default(),
+                    cut_permille: 0,
+                };
+                let _ = publish_telemetry(&connection, &word).await;
+            }
+        });
+        Self { _runtime: runtime, orders, guards }
+    }
+
+    /// The orders that it obeyed, oldest first.
+    pub(crate) fn orders(&self) -> Vec<Order> {
+        self.orders.lock().unwrap().clone()
+    }
+
+    /// Where it is now.
+    pub(crate) fn point(&self) -> String {
+        self.orders().last().map_or_else(|| "none".to_owned(), |order| order.point.to_string())
+    }
+
+    /// Whether it says that its own guard has left the link.
+    pub(crate) fn guard(&self, guards: bool) {
+        self.guards.store(guards, Ordering::Relaxed);
+    }
+}
