@@ -63,7 +63,10 @@ mod tests {
     #[test]
     fn never_goes_where_the_policy_does_not_allow() {
         let rules = CandidateRules { device_only: Permission::Forbidden, ..CandidateRules::default() };
-        assert_eq!(safe(&Policy { candidates: rules.clone(), ..Policy::default() }), "layer=20,cr=4,bits=12k");
+        assert_eq!(
+            safe(&Policy { candidates: rules.clone(), ..Policy::default() }),
+            "layer=20,cr=4,bits=12k"
+        );
         let mut pinned = Policy { candidates: rules, ..Policy::default() };
         let point = OperatingPoint::device_only();
         pinned.behavior.guard.as_mut().unwrap().safe_point = SafePoint::Point(point);
