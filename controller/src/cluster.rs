@@ -46,7 +46,7 @@ pub struct Options {
 /// Watches, waits for the Lease, then sweeps and reports until `cancel` is cancelled or the Lease is lost.
 ///
 /// # Errors
-/// No configuration of a cluster; [`LeaseError::Lost`], after which the process must end: another one leads.
+/// No configuration of a cluster; [`LeaseError`], after which the process must end: another one leads.
 pub async fn run(
     options: Options,
     around: Surroundings,

@@ -10,14 +10,14 @@ use crate::{
     stand::{READY, Stand, THIN, WIDE, json, until},
 };
 
-struct Cluster {
-    stand: Stand,
+pub(crate) struct Cluster {
+    pub(crate) stand: Stand,
     kube: KubeServer,
 }
 
 impl Cluster {
     /// An API server with the CRDs, the profile, and devices with the label that policies here select by.
-    fn new(devices: &[&str]) -> Self {
+    pub(crate) fn new(devices: &[&str]) -> Self {
         let (stand, kube) = (Stand::new(), KubeServer::start().unwrap());
         let cluster = Self { stand, kube };
         let crds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crds");
@@ -25,16 +25,15 @@ impl Cluster {
         cluster.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"], "");
         let profile = std::fs::read_to_string(cluster.stand.path("profile.yaml")).unwrap();
         cluster.apply(&profile);
-        for device in devices {
-            cluster.apply(
-                &value!({
-                    "apiVersion": "autotiler.dev/v1alpha1", "kind": "EdgeDevice",
-                    "metadata": {"name": device, "labels": {"site": "here"}},
-                    "spec": {"deviceClass": "slow"}
-                })
-                .to_string(),
-            );
-        }
+        let object = |device: &&str| {
+            value!({
+                "apiVersion": "autotiler.dev/v1alpha1", "kind": "EdgeDevice",
+                "metadata": {"name": device, "labels": {"site": "here"}},
+                "spec": {"deviceClass": "slow"}
+            })
+        };
+        let items: Vec<_> = devices.iter().map(object).collect();
+        cluster.apply(&value!({ "apiVersion": "v1", "kind": "List", "items": items }).to_string());
         cluster
     }
 
@@ -49,7 +48,7 @@ impl Cluster {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    fn apply(&self, object: &str) {
+    pub(crate) fn apply(&self, object: &str) {
         self.kubectl(&["apply", "--server-side", "-f", "-"], object);
     }
 
@@ -67,7 +66,7 @@ impl Cluster {
     }
 
     /// Starts a controller; it is ready when it watches, whether it leads or not.
-    fn controller(&self, name: &str) -> Service {
+    pub(crate) fn controller(&self, name: &str) -> Service {
         let kubeconfig = self.kube.kubeconfig().display().to_string();
         let nats = self.stand.nats.url();
         let args = ["--nats", &nats, "--identity", name, "--lease", "3s", "--kubeconfig", &kubeconfig];

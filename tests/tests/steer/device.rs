@@ -1,6 +1,7 @@
 //! A device that obeys every order at once and says so.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -11,7 +12,7 @@ use std::{
 use autotiler_core::{
     Digest, Epoch, OperatingPoint,
     order::Order,
-    telemetry::{StageMicros, Telemetry},
+    telemetry::{ServerMicros, StageMicros, Telemetry, TotalMicros},
 };
 use autotiler_transport::{ConnectOptions, OrderBook, connect, publish_telemetry};
 use tokio::runtime::Runtime;
@@ -55,32 +56,11 @@ impl Device {
                 let uptime_ms = u64::try_from(start.elapsed().as_millis()).unwrap();
                 let guarded_for_ms = guarded.load(Ordering::Relaxed).then_some(500);
                 let word = Telemetry {
-                    device: device.clone(),
-                    device_class: "slow".to_owned(),
-                    network: NETWORK,
-                    uptime_ms,
-                    epoch,
                     point,
                     assigned: point,
                     guarded_for_ms,
-                    guard_moves: 0,
-                    switches: 0,
-                    last_switch_gap_us: None,
-                    refused: None,
-                    uplink_bps: None,
-                    rtt_us: None,
-                    queue_age_us: 0,
-                    backlog_bits: 0,
-                    frames_per_second: 10.0,
-                    stage_us: StageMicros::default(),
-                    server_us: Default::default(),
-                    total_us: Default::default(),
                     captured: uptime_ms / 100,
-                    sent: 0,
-                    received: 0,
-                    dropped: Default::default(),
-                    lost: Default::default(),
-                    cut_permille: 0,
+                    ..word(device.as_str(), epoch, uptime_ms)
                 };
                 let _ = publish_telemetry(&connection, &word).await;
             }
@@ -101,5 +81,38 @@ impl Device {
     /// Whether it says that its own guard has left the link.
     pub(crate) fn guard(&self, guards: bool) {
         self.guards.store(guards, Ordering::Relaxed);
+    }
+}
+
+/// What a device says that knows nothing of its link.
+pub(crate) fn word(name: &str, epoch: Epoch, uptime_ms: u64) -> Telemetry {
+    let point: OperatingPoint = "server-only,bits=75k".parse().unwrap();
+    Telemetry {
+        device: name.parse().unwrap(),
+        device_class: "slow".to_owned(),
+        network: NETWORK,
+        uptime_ms,
+        epoch,
+        point,
+        assigned: point,
+        guarded_for_ms: None,
+        guard_moves: 0,
+        switches: 0,
+        last_switch_gap_us: None,
+        refused: None,
+        uplink_bps: None,
+        rtt_us: None,
+        queue_age_us: 0,
+        backlog_bits: 0,
+        frames_per_second: 10.0,
+        stage_us: StageMicros::default(),
+        server_us: ServerMicros::default(),
+        total_us: TotalMicros::default(),
+        captured: 0,
+        sent: 0,
+        received: 0,
+        dropped: BTreeMap::new(),
+        lost: BTreeMap::new(),
+        cut_permille: 0,
     }
 }

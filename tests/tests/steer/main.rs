@@ -13,4 +13,5 @@ mod files;
 #[allow(dead_code, reason = "the other target uses all of it")]
 #[path = "../stream/model.rs"]
 mod model;
+mod scale;
 mod stand;
