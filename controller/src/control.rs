@@ -18,7 +18,7 @@ use autotiler_core::{
     decision::{
         BitsMode, Choice, Drift, Inputs, Proposal, Signal, Switching, Warmup, candidates, choose, safe_point,
     },
-    order::GuardTerms,
+    order::{GuardTerms, Order},
     profile::Profile,
 };
 
@@ -87,8 +87,10 @@ pub struct DeviceControl {
 }
 
 impl DeviceControl {
-    /// A device that `policy` has just taken over; `current` is the point that its store or itself says it has.
-    pub fn new(policy: &PolicyEntry, current: Option<OperatingPoint>, now: Duration) -> Self {
+    /// A device that `policy` has just taken over; `order` is the one that the store holds for it. It stays in force:
+    /// a controller that starts moves nobody.
+    pub fn new(policy: &PolicyEntry, order: Option<&Order>, now: Duration) -> Self {
+        let current = order.map(|order| order.point);
         let metrics = policy.policy.metrics;
         Self {
             warmup: Warmup::new(metrics.warmup_samples),
@@ -99,7 +101,7 @@ impl DeviceControl {
             drift: Drift::default(),
             switching: current.map_or_else(Switching::default, |point| Switching::resume(point, now)),
             blindness: Blindness::default(),
-            ordered: None,
+            ordered: order.map(Desired::of),
             terms: None,
             history: VecDeque::new(),
         }
@@ -221,7 +223,11 @@ impl DeviceControl {
             None => return None,
         };
         let desired = desired(sweep, point, self.inputs(sweep));
-        (self.ordered.as_ref() != Some(&desired)).then_some(desired)
+        if self.ordered.as_ref() == Some(&desired) {
+            self.terms = Some(terms);
+            return None;
+        }
+        Some(desired)
     }
 
     /// The order for `desired` is in the store.

@@ -192,9 +192,8 @@ impl Sweeper {
         let read: Vec<_> = read.buffer_unordered(AT_ONCE).collect().await;
         for (device, stored) in read {
             let Some(stored) = stored else { continue };
-            let current = stored.order.as_ref().map(|order| order.point);
             let held = Controlled {
-                control: DeviceControl::new(policy, current, now),
+                control: DeviceControl::new(policy, stored.order.as_ref(), now),
                 policy: policy.name.clone(),
                 stored,
                 refused: BTreeSet::new(),

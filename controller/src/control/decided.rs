@@ -5,7 +5,7 @@ use std::{fmt::Write as _, time::SystemTime};
 use autotiler_core::{
     Digest, OperatingPoint, TargetBits,
     decision::{Choice, Direction, Held, Inputs, Judged, Proposal, Signal, Verdict},
-    order::GuardTerms,
+    order::{GuardTerms, Order},
 };
 use serde::Serialize;
 
@@ -132,6 +132,19 @@ pub struct Assigned {
     pub chosen: Option<Judged>,
     /// The next best.
     pub runner_up: Option<Judged>,
+}
+
+impl Desired {
+    /// What `order` says.
+    pub fn of(order: &Order) -> Self {
+        Self {
+            point: order.point,
+            min_bits: order.min_bits,
+            max_cut_permille: order.max_cut_permille,
+            tiler: order.tiler,
+            guard: order.guard,
+        }
+    }
 }
 
 impl Outcome {

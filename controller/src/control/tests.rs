@@ -218,3 +218,25 @@ fn what_somebody_else_ordered_is_taken_for_what_is() {
     assert!(matches!(outcome, Outcome::Decided(Verdict::Held(Held::Window { .. }))), "{outcome:?}");
     assert_eq!(desired.unwrap().point, OperatingPoint::device_only(), "the point stays, the terms are ours");
 }
+
+#[test]
+fn a_controller_that_starts_again_orders_nothing_anew() {
+    let mut world = World::new();
+    let desired = world.sweep(0, Some(300e3)).1.unwrap();
+    let order = Order {
+        epoch: Epoch(1),
+        point: desired.point,
+        min_bits: desired.min_bits,
+        max_cut_permille: desired.max_cut_permille,
+        network: Digest([1; 32]),
+        tiler: desired.tiler,
+        guard: desired.guard,
+        reason: String::new(),
+        writer: String::new(),
+        decided_at_ms: 0,
+    };
+    world.control = DeviceControl::new(&world.policy, Some(&order), Duration::from_secs(1));
+    for second in 1..5 {
+        assert_eq!(world.sweep(second, Some(300e3)), (Outcome::Decided(Verdict::Best), None));
+    }
+}
