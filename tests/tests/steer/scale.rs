@@ -1,6 +1,6 @@
 //! How many devices one controller follows: real telemetry on a real broker, a real gateway, Prometheus, API server.
 //!
-//! `AUTOTILER_DEVICES=1000 cargo test -p autotiler-tests --test steer -- --ignored --nocapture many`
+//! `AUTOTILER_SCALE=1000 cargo test -p autotiler-tests --test steer -- --ignored --nocapture many`
 
 use std::{env, time::Duration};
 
@@ -23,7 +23,7 @@ const LONG: Duration = Duration::from_secs(400);
 #[test]
 #[ignore = "measures for minutes"]
 fn many_devices_are_followed_by_one_controller() {
-    let devices: usize = env::var("AUTOTILER_DEVICES").map_or(1000, |count| count.parse().unwrap());
+    let devices: usize = env::var("AUTOTILER_SCALE").map_or(1000, |count| count.parse().unwrap());
     let names: Vec<String> = (0..devices).map(|number| format!("cam-{number}")).collect();
     let cluster = Cluster::new(&names.iter().map(String::as_str).collect::<Vec<_>>());
     let stand = &cluster.stand;
