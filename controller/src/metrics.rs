@@ -8,11 +8,9 @@ use prometheus::{
 
 use crate::{
     control::Outcome,
-    observe::{ObserveError, Observed},
+    observe::{Observed, SIGNALS},
 };
 
-/// Names of the signals, as labels and as fields of a policy.
-pub const SIGNALS: [&str; 3] = ["uplinkBandwidth", "rtt", "serverQueue"];
 /// Upper bounds for times of deciding, in seconds: 1 us to 0.3 s.
 const DECIDE_BUCKETS: [f64; 12] = [1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3];
 
@@ -96,14 +94,8 @@ impl ControllerMetrics {
 
     /// Counts what could not be asked for.
     pub fn observe(&self, observed: &Observed) {
-        let count = |signal: &str, error: Option<&ObserveError>| {
-            if let Some(error) = error {
-                self.observe_failures.with_label_values(&[signal, error.label()]).inc();
-            }
-        };
-        for (signal, samples) in SIGNALS.iter().zip([&observed.uplink, &observed.rtt, &observed.server_queue])
-        {
-            count(signal, samples.as_ref().err());
+        for (signal, error) in observed.errors() {
+            self.observe_failures.with_label_values(&[signal, error.label()]).inc();
         }
     }
 

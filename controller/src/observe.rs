@@ -7,6 +7,8 @@ use std::{collections::HashMap, time::Duration};
 
 use serde::Deserialize;
 
+/// Names of the signals, as labels and as fields of a policy.
+pub const SIGNALS: [&str; 3] = ["uplinkBandwidth", "rtt", "serverQueue"];
 /// Label that tells a value from its time in the joined answer.
 const PART: &str = "autotiler_part";
 /// Longest answer that is read, in bytes: 10,000 devices take about 3 MB.
@@ -107,6 +109,14 @@ pub enum ObserveError {
         /// That names the device.
         label: String,
     },
+}
+
+impl Observed {
+    /// Signals that could not be asked for, by their names in a policy.
+    pub fn errors(&self) -> impl Iterator<Item = (&'static str, &ObserveError)> {
+        let all = SIGNALS.into_iter().zip([&self.uplink, &self.rtt, &self.server_queue]);
+        all.filter_map(|(signal, samples)| Some((signal, samples.as_ref().err()?)))
+    }
 }
 
 impl ObserveError {

@@ -103,9 +103,9 @@ impl Sweeper {
         let observed = self.around.observer.observe(&policy.prometheus).await;
         let (now, wall) = (self.around.start.elapsed(), SystemTime::now());
         self.around.metrics.observe(&observed);
-        let decide = Instant::now();
         let mut cases = self.cases(policy, catalog, matches, &observed, now);
         self.take_over(policy, &cases, now).await;
+        let decide = Instant::now();
         let others_queue_s = median(cases.iter().filter_map(|case| case.signals.server_queue.fresh()));
         for case in &mut cases {
             let Some(held) = self.devices.get_mut(&case.device) else { continue };
@@ -335,15 +335,7 @@ impl Sweeper {
             });
         }
         let matched = matches.winner.values().filter(|winner| winner.name == policy.name).count();
-        let errors = [
-            ("uplinkBandwidth", &observed.uplink),
-            ("rtt", &observed.rtt),
-            ("serverQueue", &observed.server_queue),
-        ];
-        let errors = errors
-            .into_iter()
-            .filter_map(|(signal, samples)| Some((signal, samples.as_ref().err()?.to_string())))
-            .collect();
+        let errors = observed.errors().map(|(signal, error)| (signal, error.to_string())).collect();
         let lost = matches.lost.get(&policy.name).cloned().unwrap_or_default();
         let profile = catalog.profile(policy, None).is_some();
         self.around.board.put_policy(PolicyState {
