@@ -106,7 +106,7 @@ topologySpreadConstraints:
   secret:
     secretName: {{ include "autotiler.secretPrefix" $ }}-{{ last . }}
     items: [{key: nats.creds, path: nats.creds}]
-    defaultMode: 0440
+    defaultMode: 288 # 0440, as every reader of YAML understands it
 {{- end }}
 {{- if $.Values.nats.tls.enabled }}
 - name: nats-tls
