@@ -1,14 +1,18 @@
-//! Lets the guard look at the queue and the link, and sends its probes.
+//! Lets the guard look at the link and the broker, and sends its probes.
+//!
+//! Three things make a frame late, and two of them are left. The link: the kernel says that written bytes are not
+//! acknowledged. The broker, or a proxy before it that acknowledges in its name: an echo does not come back. The
+//! decoder: neither, and a frame that it never answers is lost by reason.
 
 use std::{
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use autotiler_core::guard::{GuardMove, PROBE_BITS};
+use autotiler_core::guard::{GuardMove, PROBE_BITS, PROBE_EVERY};
 use autotiler_transport::{Connection, EchoSender, Echoes, UplinkMeter};
 use bytes::Bytes;
 use tokio::time::MissedTickBehavior;
@@ -19,6 +23,10 @@ use crate::{frame::Stream, helm::Helm, ledger::Ledger};
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// Probes under way beyond which none is added: on a dead link they would only wait in line.
 const PROBES_UNDER_WAY: u32 = 3;
+/// A frame that is unanswered for longer makes it ask whether the broker is there.
+const ASK_AFTER: Duration = Duration::from_millis(100);
+/// Bytes of the time that each echo carries.
+const STAMP: usize = 8;
 
 /// The guard's eyes.
 #[derive(Clone)]
@@ -27,19 +35,29 @@ pub struct Guarding {
     pub helm: Arc<Helm>,
     /// What it looks at.
     pub ledger: Arc<Ledger>,
-    /// What must not measure meanwhile.
+    /// Knows what got through, and must not measure meanwhile.
     pub meter: Arc<UplinkMeter>,
     /// The device's clock.
     pub stream: Stream,
     /// The link, once there is one.
     pub link: Arc<OnceLock<(Connection, EchoSender)>>,
-    under_way: Arc<AtomicU32>,
+    probes: Arc<AtomicU32>,
+    question: Arc<Question>,
+}
+
+/// The newest question to the broker, on the device's clock in microseconds.
+#[derive(Default)]
+struct Question {
+    asked_us: AtomicU64,
+    /// Sending time of the newest echo that came back.
+    answered_us: AtomicU64,
 }
 
 impl Guarding {
     /// Eyes for `helm`.
     pub fn new(helm: Arc<Helm>, ledger: Arc<Ledger>, meter: Arc<UplinkMeter>, stream: Stream) -> Self {
-        Self { helm, ledger, meter, stream, link: Arc::default(), under_way: Arc::default() }
+        let (link, probes, question) = Default::default();
+        Self { helm, ledger, meter, stream, link, probes, question }
     }
 
     /// Looks on and on.
@@ -56,45 +74,106 @@ impl Guarding {
                 Some(_) => down_since = None,
                 None => {
                     down_since.get_or_insert(now);
-                    self.under_way.store(0, Ordering::Relaxed);
+                    self.probes.store(0, Ordering::Relaxed);
+                    self.question.forget();
                 }
             }
             let down_for = down_since.map(|since| now.saturating_duration_since(since));
-            if let Some(moved) = self.helm.observe(self.clock(now), self.ledger.queue_age(now).max(down_for))
-            {
-                tracing::info!(?moved, "guard");
+            let held_up = self.ledger.queue_age(now, self.meter.progress());
+            let age = held_up.max(down_for).max(self.question.open_for(self.clock(now)));
+            if let Some(moved) = self.helm.observe(self.clock(now), age) {
+                tracing::info!(?moved, ?held_up, ?down_for, "guard");
                 self.meter.freeze(moved == GuardMove::Leave);
             }
-            if let Some((_, echo)) = up
-                && self.helm.probe_due(self.clock(now))
-            {
-                self.probe(echo, now).await;
+            if let Some((_, echo)) = up {
+                self.send_due(echo, now).await;
             }
         }
     }
 
-    /// Takes the echoes of probes.
+    /// Takes the echoes of probes and questions.
     pub async fn listen(self, mut echoes: Echoes) {
         while let Some(echo) = echoes.next().await {
-            let Some(sent) = echo.first_chunk::<8>() else { continue };
-            self.under_way.store(0, Ordering::Relaxed);
-            let sent = Duration::from_micros(u64::from_be_bytes(*sent));
-            self.helm.probe_returned(sent, self.clock(Instant::now()));
+            let Some(sent) = echo.first_chunk::<STAMP>() else { continue };
+            let sent = u64::from_be_bytes(*sent);
+            self.probes.store(0, Ordering::Relaxed);
+            self.question.answered_us.fetch_max(sent, Ordering::Relaxed);
+            self.helm.probe_returned(Duration::from_micros(sent), self.clock(Instant::now()));
         }
     }
 
-    async fn probe(&self, echo: &EchoSender, now: Instant) {
-        if self.under_way.fetch_add(1, Ordering::Relaxed) >= PROBES_UNDER_WAY {
+    /// Sends a probe or a question, where one is due.
+    async fn send_due(&self, echo: &EchoSender, now: Instant) {
+        let clock = self.clock(now);
+        let bytes = if self.helm.probe_due(clock) {
+            if self.probes.fetch_add(1, Ordering::Relaxed) >= PROBES_UNDER_WAY {
+                return;
+            }
+            PROBE_BITS as usize / 8
+        } else if self.helm.is_watched()
+            && self.ledger.answer_age(now).is_some_and(|age| age > ASK_AFTER)
+            && self.question.ask(clock)
+        {
+            STAMP
+        } else {
             return;
-        }
-        let mut payload = vec![0; PROBE_BITS as usize / 8];
-        payload[..8].copy_from_slice(&self.stream.clock_us(now).to_be_bytes());
+        };
+        let mut payload = vec![0; bytes];
+        payload[..STAMP].copy_from_slice(&self.stream.clock_us(now).to_be_bytes());
         if let Err(reason) = echo.send(Bytes::from(payload)).await {
-            tracing::debug!(%reason, "probe");
+            tracing::debug!(%reason, "echo");
         }
     }
 
     fn clock(&self, at: Instant) -> Duration {
         Duration::from_micros(self.stream.clock_us(at))
+    }
+}
+
+impl Question {
+    /// Whether to ask at `now`: not while a question is open, and not again at once.
+    fn ask(&self, now: Duration) -> bool {
+        let asked = self.asked_us.load(Ordering::Relaxed);
+        let due = self.open_for(now).is_none() && now >= Duration::from_micros(asked) + PROBE_EVERY;
+        if due {
+            self.asked_us.store(micros(now), Ordering::Relaxed);
+        }
+        due
+    }
+
+    /// How long at `now` the newest question has been without an answer.
+    fn open_for(&self, now: Duration) -> Option<Duration> {
+        let asked = self.asked_us.load(Ordering::Relaxed);
+        let open = asked > self.answered_us.load(Ordering::Relaxed);
+        open.then(|| now.saturating_sub(Duration::from_micros(asked)))
+    }
+
+    /// No answer is waited for any more: the link on which it was to come is gone.
+    fn forget(&self) {
+        self.answered_us.fetch_max(self.asked_us.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_question_is_open_at_a_time_and_any_later_echo_answers_it() {
+        let ms = Duration::from_millis;
+        let question = Question::default();
+        assert!(question.ask(ms(1_000)) && !question.ask(ms(1_500)));
+        assert_eq!(question.open_for(ms(1_300)), Some(ms(300)));
+        question.answered_us.fetch_max(999_999, Ordering::Relaxed);
+        assert_eq!(question.open_for(ms(1_300)), Some(ms(300)), "an echo of before");
+        question.answered_us.fetch_max(1_000_000, Ordering::Relaxed);
+        assert_eq!(question.open_for(ms(1_300)), None);
+        assert!(!question.ask(ms(1_199)) && question.ask(ms(1_200)));
+        question.forget();
+        assert_eq!(question.open_for(ms(9_000)), None);
     }
 }

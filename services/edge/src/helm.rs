@@ -151,6 +151,12 @@ impl Helm {
         }
     }
 
+    /// Whether a guard watches over the assigned point.
+    pub fn is_watched(&self) -> bool {
+        let state = self.locked();
+        state.guard.is_some() && !state.guarding
+    }
+
     /// Whether the safe point is in force.
     pub fn is_guarding(&self) -> bool {
         self.locked().guarding

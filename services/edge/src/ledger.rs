@@ -4,7 +4,7 @@
 //! of which neither is known yet are held here, so at the end of a drain the accounts close exactly.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -14,7 +14,7 @@ use autotiler_core::{
     telemetry::{ServerMicros, StageMicros, TotalMicros},
     wire::{Answer, LossReason, ServerTimes},
 };
-use autotiler_transport::{DropReason as QueueReason, FrameObserver, OutboundFrame, Reply, Slot};
+use autotiler_transport::{DropReason as QueueReason, FrameObserver, OutboundFrame, Progress, Reply, Slot};
 use tokio::sync::Notify;
 
 use crate::{
@@ -27,8 +27,10 @@ use crate::{
 };
 
 mod lately;
+mod under_way;
 
 use lately::Lately;
+use under_way::{Sent, UnderWay};
 
 /// Keeps the accounts of one stream.
 pub struct Ledger {
@@ -45,19 +47,9 @@ pub struct Ledger {
 #[derive(Default)]
 struct State {
     results: Option<Results>,
-    /// In the queue before the broker, and since when.
-    queued: HashMap<u32, (FrameRecord, Instant)>,
-    /// Sent and not answered, in order of their sequence.
-    pending: BTreeMap<u32, Pending>,
+    under_way: UnderWay,
     totals: Totals,
     lately: Lately,
-}
-
-struct Pending {
-    record: FrameRecord,
-    queued: Instant,
-    sent: Instant,
-    _slot: Slot,
 }
 
 #[derive(Default)]
@@ -93,7 +85,7 @@ pub struct Snapshot {
     pub dropped: BTreeMap<&'static str, u64>,
     /// Frames sent whose detections did not come, by reason.
     pub lost: BTreeMap<&'static str, u64>,
-    /// Age of the oldest frame that has not got through.
+    /// How long the link has held up a frame.
     pub queue_age: Option<Duration>,
     /// Bits of frames in the queue, and of those sent and not answered.
     pub backlog_bits: (u64, u64),
@@ -155,7 +147,7 @@ impl Ledger {
     pub fn queued(&self, record: FrameRecord) {
         let mut state = self.locked();
         state.lately.handed(&record);
-        state.queued.insert(record.sequence.0, (record, Instant::now()));
+        state.under_way.queue(record, Instant::now());
     }
 
     /// A frame whose detections the device found by itself: sent and received in one.
@@ -169,23 +161,30 @@ impl Ledger {
         };
         let mut state = self.locked();
         state.lately.handed(record);
-        self.count_sent(&mut state, record);
+        self.count_sent(&mut state.totals, record);
         self.receive(&mut state, record, &spent, detections, None);
     }
 
-    /// Age at `now` of the oldest frame that waits in the queue, or was sent and is not answered.
-    pub fn queue_age(&self, now: Instant) -> Option<Duration> {
-        self.locked().oldest().map(|oldest| now.saturating_duration_since(oldest))
+    /// How long at `now` the link has held up a frame, by the kernel's account of what was written. Without one, for
+    /// how long a frame has waited or not been answered.
+    pub fn queue_age(&self, now: Instant, progress: Option<Progress>) -> Option<Duration> {
+        self.locked().under_way.queue_age(now, progress)
+    }
+
+    /// How long a sent frame has been without an answer at `now`.
+    pub fn answer_age(&self, now: Instant) -> Option<Duration> {
+        self.locked().under_way.answer_age(now)
     }
 
     /// Bits of frames in the queue, and of those sent and not answered.
     pub fn backlog_bits(&self) -> (u64, u64) {
-        self.locked().backlog_bits()
+        self.locked().under_way.bits()
     }
 
     /// What telemetry says at `now`, with the times of frames at `point`.
-    pub fn snapshot(&self, now: Instant, point: OperatingPoint) -> Snapshot {
-        let state = self.locked();
+    pub fn snapshot(&self, now: Instant, point: OperatingPoint, progress: Option<Progress>) -> Snapshot {
+        let mut state = self.locked();
+        let queue_age = state.under_way.queue_age(now, progress);
         let (stages, server, total) = state.lately.times(now, point);
         let Totals { captured, sent, received, dropped, lost, .. } = &state.totals;
         Snapshot {
@@ -194,8 +193,8 @@ impl Ledger {
             received: *received,
             dropped: dropped.clone(),
             lost: lost.clone(),
-            queue_age: state.oldest().map(|oldest| now.saturating_duration_since(oldest)),
-            backlog_bits: state.backlog_bits(),
+            queue_age,
+            backlog_bits: state.under_way.bits(),
             frames_per_second: state.lately.frames_per_second(now),
             switch_gap: state.lately.switch_gap(),
             stages,
@@ -229,21 +228,17 @@ impl Ledger {
     /// Gives up frames that have waited too long for their answer at `now`.
     pub fn expire(&self, now: Instant) {
         let mut state = self.locked();
-        let late = |(_, pending): &(&u32, &Pending)| {
-            now.saturating_duration_since(pending.sent) > self.answer_timeout
-        };
-        // Sequences are sent in order, so the late ones are the first.
-        let late: Vec<_> = state.pending.iter().take_while(late).map(|(sequence, _)| *sequence).collect();
-        for sequence in late {
-            self.lose_pending(&mut state, sequence, LossReason::NoAnswer);
+        let Some(then) = now.checked_sub(self.answer_timeout) else { return };
+        for sequence in state.under_way.sent_before(then) {
+            self.lose_sent(&mut state, sequence, LossReason::NoAnswer);
         }
     }
 
     /// Gives up every frame that waits for its answer: the end of a drain that took too long.
     pub fn write_off(&self) {
         let mut state = self.locked();
-        while let Some(sequence) = state.pending.keys().next().copied() {
-            self.lose_pending(&mut state, sequence, LossReason::NoAnswer);
+        for sequence in state.under_way.all_sent() {
+            self.lose_sent(&mut state, sequence, LossReason::NoAnswer);
         }
     }
 
@@ -307,9 +302,10 @@ impl Ledger {
 
     fn answered(&self, sequence: Sequence, detections: &[Detection], times: ServerTimes) {
         let mut state = self.locked();
-        let Some(Pending { record, sent, _slot, .. }) = state.pending.remove(&sequence.0) else {
+        let Some(frame) = state.under_way.settle(sequence.0) else {
             return self.late(&mut state);
         };
+        let Sent { record, at: sent, .. } = &frame;
         let ServerTimes { queue_us, decode_us, tail_us, boxes_us } = times;
         let micros = [queue_us, decode_us, tail_us, boxes_us].map(u64::from).iter().sum();
         let server = Duration::from_micros(micros);
@@ -319,10 +315,10 @@ impl Ledger {
             transfer: sent.elapsed().saturating_sub(server),
             server,
         };
-        self.metrics.in_flight.set(state.pending.len() as f64);
+        self.metrics.in_flight.set(state.under_way.unanswered() as f64);
         self.metrics.stages.observe(stage::TRANSFER, spent.transfer);
         self.metrics.stages.observe(stage::SERVER, spent.server);
-        self.receive(&mut state, &record, &spent, detections, Some(times));
+        self.receive(&mut state, record, &spent, detections, Some(times));
         if let Some(heard) = &self.heard {
             heard(record.bits, spent.transfer);
         }
@@ -351,20 +347,20 @@ impl Ledger {
 
     fn lose(&self, sequence: Sequence, reason: LossReason) {
         let mut state = self.locked();
-        if !self.lose_pending(&mut state, sequence.0, reason) {
+        if !self.lose_sent(&mut state, sequence.0, reason) {
             self.late(&mut state);
         }
     }
 
     /// False when the frame is not waited for.
-    fn lose_pending(&self, state: &mut State, sequence: u32, reason: LossReason) -> bool {
-        let Some(pending) = state.pending.remove(&sequence) else {
+    fn lose_sent(&self, state: &mut State, sequence: u32, reason: LossReason) -> bool {
+        let Some(frame) = state.under_way.settle(sequence) else {
             return false;
         };
         *state.totals.lost.entry(reason.label()).or_default() += 1;
         self.metrics.lost.with_label_values(&[reason.label()]).inc();
-        self.metrics.in_flight.set(state.pending.len() as f64);
-        self.settle(state, &pending.record, &Outcome::Lost(reason), None, ServerTimes::default());
+        self.metrics.in_flight.set(state.under_way.unanswered() as f64);
+        self.settle(state, &frame.record, &Outcome::Lost(reason), None, ServerTimes::default());
         true
     }
 
@@ -373,9 +369,9 @@ impl Ledger {
         self.metrics.late_answers.inc();
     }
 
-    fn count_sent(&self, state: &mut State, record: &FrameRecord) {
-        state.totals.sent += 1;
-        state.totals.bits += u64::from(record.bits);
+    fn count_sent(&self, totals: &mut Totals, record: &FrameRecord) {
+        totals.sent += 1;
+        totals.bits += u64::from(record.bits);
         self.metrics.sent.inc();
     }
 
@@ -405,29 +401,20 @@ impl Ledger {
     }
 }
 
-impl State {
-    fn oldest(&self) -> Option<Instant> {
-        let queued = self.queued.values().map(|(_, queued)| *queued);
-        queued.chain(self.pending.values().map(|pending| pending.queued)).min()
-    }
-
-    fn backlog_bits(&self) -> (u64, u64) {
-        let bits = |record: &FrameRecord| u64::from(record.bits);
-        let queued = self.queued.values().map(|(record, _)| bits(record)).sum();
-        (queued, self.pending.values().map(|pending| bits(&pending.record)).sum())
-    }
-}
-
 impl FrameObserver for Ledger {
     fn sending(&self, frame: &OutboundFrame, slot: Slot) {
         let mut state = self.locked();
-        let Some((record, queued)) = state.queued.remove(&frame.sequence.0) else {
+        let State { under_way, totals, .. } = &mut *state;
+        let Some(record) = under_way.send(frame.sequence.0, slot, Instant::now()) else {
             return tracing::error!(sequence = frame.sequence.0, "a frame was sent that was not queued");
         };
-        self.count_sent(&mut state, &record);
+        self.count_sent(totals, record);
         self.metrics.frame_bytes.observe(frame.payload.len() as f64);
-        state.pending.insert(frame.sequence.0, Pending { record, queued, sent: Instant::now(), _slot: slot });
-        self.metrics.in_flight.set(state.pending.len() as f64);
+        self.metrics.in_flight.set(under_way.unanswered() as f64);
+    }
+
+    fn written(&self, frame: &OutboundFrame) {
+        self.locked().under_way.written(frame.sequence.0);
     }
 
     fn failed(&self, frame: &OutboundFrame) {
@@ -435,9 +422,9 @@ impl FrameObserver for Ledger {
     }
 
     fn dropped(&self, frame: &OutboundFrame, reason: QueueReason) {
-        let record = self.locked().queued.remove(&frame.sequence.0);
+        let record = self.locked().under_way.give_up(frame.sequence.0);
         match record {
-            Some((record, _)) => Ledger::dropped(self, &record, DropReason::Queue(reason)),
+            Some(record) => Ledger::dropped(self, &record, DropReason::Queue(reason)),
             None => tracing::error!(sequence = frame.sequence.0, "a frame was dropped that was not queued"),
         }
     }

@@ -12,7 +12,7 @@ use autotiler_core::{
 use autotiler_runtime::Latch;
 use autotiler_transport::{
     AnswerSubject, AnswerSubscriber, ConnectError, ConnectOptions, Connection, Echoes, FramePublisher,
-    FrameQueue, LinkState, ParameterServer, SubscribeError, connect,
+    FrameQueue, LinkState, ParameterServer, SubscribeError, UplinkMeter, connect,
 };
 use bytes::Bytes;
 use tokio::{sync::mpsc, task::JoinSet, time::MissedTickBehavior};
@@ -93,7 +93,8 @@ impl Link {
         connection.check_payload(needed).map_err(ConnectError::from)?;
         let answers = AnswerSubscriber::subscribe(&connection, &stream.device, stream.id).await?;
         tasks.spawn(take_answers(answers, ledger.clone()));
-        tasks.spawn(watch_link(connection.clone(), needed, metrics, latch));
+        let meter = guarding.meter.clone();
+        tasks.spawn(watch_link(connection.clone(), needed, metrics, latch, meter));
         // Subscribed before the publisher starts: the first frame's decoder asks at once.
         let asked = ParameterServer::subscribe(&connection, &stream.device).await?;
         tasks.spawn(asked.serve(move |digest| parameters.find(digest)));
@@ -141,12 +142,19 @@ async fn take_answers(mut answers: AnswerSubscriber, ledger: Arc<Ledger>) {
     }
 }
 
-/// Follows the link: readiness, the gauge, and the payload limit of a broker that came back.
-async fn watch_link(connection: Connection, needed: usize, metrics: EdgeMetrics, latch: Latch) {
+/// Follows the link: readiness, the gauge, the meter's socket, and the payload limit of a broker that came back.
+async fn watch_link(
+    connection: Connection,
+    needed: usize,
+    metrics: EdgeMetrics,
+    latch: Latch,
+    meter: Arc<UplinkMeter>,
+) {
     let mut link = connection.link();
     loop {
         let state = *link.borrow_and_update();
         let up = state == LinkState::Up;
+        meter.look();
         metrics.link_up.set(if up { 1.0 } else { 0.0 });
         let fits = connection.check_payload(needed);
         if let (true, Err(error)) = (up, &fits) {

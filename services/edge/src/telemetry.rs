@@ -72,7 +72,7 @@ impl Speaker {
             stages,
             server,
             total,
-        } = self.ledger.snapshot(now, point);
+        } = self.ledger.snapshot(now, point, self.meter.progress());
         let uplink = self.meter.uplink();
         let us = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         Telemetry {

@@ -33,4 +33,4 @@ pub use publisher::FramePublisher;
 pub use queue::{FrameObserver, FrameQueue, OutboundFrame, QueuePolicy, Slot};
 pub use subject::{AnswerSubject, FrameSubject, SubjectError};
 pub use telemetry::{TelemetrySubscriber, Unheard, publish_telemetry};
-pub use uplink::{Uplink, UplinkMeter};
+pub use uplink::{Progress, Uplink, UplinkMeter};

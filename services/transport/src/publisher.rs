@@ -61,7 +61,10 @@ impl FramePublisher {
         observer.sending(&frame, slot);
         let OutboundFrame { subject, reply, payload, .. } = frame.clone();
         match self.connection.client().publish_with_reply(subject, reply, payload).await {
-            Ok(()) => self.connection.flush().await,
+            Ok(()) => {
+                self.connection.flush().await;
+                observer.written(&frame);
+            }
             Err(error) => {
                 tracing::warn!(%error, sequence = frame.sequence.0, "publishing");
                 observer.failed(&frame);

@@ -46,10 +46,12 @@ impl Slot {
 }
 
 /// Who is told what becomes of each frame. Every frame given to the queue leads to exactly one of `sending`
-/// and `dropped`, and `failed` only follows `sending`. Called with no lock held; must not block.
+/// and `dropped`; one of `written` and `failed` follows `sending`. Called with no lock held; must not block.
 pub trait FrameObserver: Send + Sync {
     /// `frame` is about to be handed to the broker. Keep `slot` until it is answered or given up.
     fn sending(&self, frame: &OutboundFrame, slot: Slot);
+    /// `frame` was told as `sending`, and is given to the system by now, or the link went down meanwhile.
+    fn written(&self, frame: &OutboundFrame);
     /// `frame` was told as `sending`, and the client did not take it.
     fn failed(&self, frame: &OutboundFrame);
     /// `frame` was not sent.
@@ -205,6 +207,7 @@ mod tests {
 
     impl FrameObserver for Drops {
         fn sending(&self, _: &OutboundFrame, _: Slot) {}
+        fn written(&self, _: &OutboundFrame) {}
         fn failed(&self, _: &OutboundFrame) {}
         fn dropped(&self, frame: &OutboundFrame, reason: DropReason) {
             self.0.lock().unwrap().push((frame.sequence.0, reason));

@@ -24,7 +24,7 @@ use crate::{
     subject,
 };
 use estimate::{Estimate, Reading, Stretch};
-use socket::Socket;
+use socket::{Account, Socket};
 use train::Trains;
 
 /// Between readings while something is outstanding.
@@ -33,6 +33,8 @@ const BUSY: Duration = Duration::from_millis(1);
 const IDLE: Duration = Duration::from_millis(10);
 /// Between looks for the socket, while there is none.
 const ABSENT: Duration = Duration::from_millis(200);
+/// Between looks whether the client has another socket by now.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Between looks whether a train is due.
 const TRAIN_LOOK: Duration = Duration::from_millis(100);
 /// A measurement that is older is none any more.
@@ -51,6 +53,25 @@ pub struct Uplink {
     pub outstanding_bits: Option<u64>,
 }
 
+/// How far the bytes have come that were written to one connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Which connection; bytes count from its beginning.
+    pub connection: u64,
+    /// Bytes given to the system.
+    pub written: u64,
+    /// Those of them that the other host has acknowledged.
+    pub acked: u64,
+}
+
+impl Progress {
+    /// Whether all that had been written by `then` is through, or went down with its connection: either way nothing
+    /// of it waits for the link.
+    pub fn is_past(&self, then: &Self) -> bool {
+        self.connection != then.connection || self.acked >= then.written || self.acked == self.written
+    }
+}
+
 /// Measures one connection.
 pub struct UplinkMeter {
     start: Instant,
@@ -61,6 +82,7 @@ pub struct UplinkMeter {
 
 #[derive(Default)]
 struct State {
+    socket: Option<Socket>,
     stretch: Stretch,
     trains: Trains,
     kept: Vec<(Duration, f64)>,
@@ -75,6 +97,13 @@ impl State {
         self.kept.push((now, bps));
         let old = self.kept.len().saturating_sub(KEPT);
         self.kept.drain(..old);
+    }
+
+    /// What was known of the connection is not so of the next one.
+    fn lose(&mut self) {
+        (self.socket, self.rtt, self.outstanding) = (None, None, None);
+        self.stretch.forget();
+        self.trains.forget();
     }
 }
 
@@ -114,6 +143,33 @@ impl UplinkMeter {
             bps: fresh.get(fresh.len() / 2).copied(),
             rtt: state.rtt,
             outstanding_bits: state.outstanding.map(|bytes| bytes * 8),
+        }
+    }
+
+    /// How far what was written has come, as the kernel says now; none where it is not known which socket it was
+    /// written to.
+    pub fn progress(&self) -> Option<Progress> {
+        let state = self.locked();
+        let socket = state.socket.as_ref()?;
+        let Account { acked, outstanding, .. } = socket.account().ok()?;
+        Some(Progress { connection: socket.number(), written: acked + outstanding, acked })
+    }
+
+    /// Looks which socket the client has now. To be called when its link has come up or gone; a look now and then is
+    /// made anyway.
+    pub fn look(&self) {
+        let mut state = self.locked();
+        let found = Socket::find(&self.ports, state.socket.as_ref()).unwrap_or_else(|error| {
+            tracing::debug!(%error, "looking for the socket");
+            None
+        });
+        let number = |socket: &Option<Socket>| socket.as_ref().map(Socket::number);
+        if number(&found) != number(&state.socket) {
+            state.lose();
+            if let Some(found) = &found {
+                found.retry_soon();
+            }
+            state.socket = found;
         }
     }
 
@@ -169,10 +225,18 @@ impl UplinkMeter {
     }
 
     /// Takes one reading; yields how long to wait for the next.
-    fn read(&self, socket: &Socket) -> io::Result<Duration> {
-        let account = socket.account()?;
-        let now = self.start.elapsed();
+    fn read(&self) -> Duration {
         let mut state = self.locked();
+        let Some(socket) = &state.socket else { return ABSENT };
+        let account = match socket.account() {
+            Ok(account) => account,
+            Err(error) => {
+                tracing::debug!(%error, "reading the socket's account");
+                state.lose();
+                return ABSENT;
+            }
+        };
+        let now = self.start.elapsed();
         state.rtt = account.min_rtt;
         state.outstanding = Some(account.outstanding);
         if std::mem::replace(&mut state.retransmitted, account.retransmitted) != account.retransmitted {
@@ -194,14 +258,11 @@ impl UplinkMeter {
             tracing::debug!(bps = estimate.bps as u64, span = ?estimate.span, "uplink");
             (self.told)(estimate);
         }
-        Ok(if account.outstanding > 0 { BUSY } else { IDLE })
+        if account.outstanding > 0 { BUSY } else { IDLE }
     }
 
-    fn lost(&self) {
-        let mut state = self.locked();
-        (state.rtt, state.outstanding) = (None, None);
-        state.stretch.forget();
-        state.trains.forget();
+    fn has_socket(&self) -> bool {
+        self.locked().socket.is_some()
     }
 
     fn locked(&self) -> MutexGuard<'_, State> {
@@ -210,38 +271,32 @@ impl UplinkMeter {
     }
 }
 
-/// Reads until the meter is gone. A socket without news of its life is looked for again.
+/// Reads until the meter is gone.
 fn read_on(meter: &Weak<UplinkMeter>) {
-    let mut socket: Option<Socket> = None;
     let mut looked = Instant::now();
     while let Some(meter) = meter.upgrade() {
-        let stale = looked.elapsed() > Duration::from_secs(1);
-        if socket.is_none() || stale {
-            // A reconnected client has another socket.
+        if !meter.has_socket() || looked.elapsed() > LOOK_AGAIN {
+            meter.look();
             looked = Instant::now();
-            match Socket::find(&meter.ports) {
-                Ok(found) => {
-                    if let Some(found) = &found {
-                        found.retry_soon();
-                    }
-                    socket = found;
-                }
-                Err(error) => tracing::debug!(%error, "looking for the socket"),
-            }
         }
-        let wait = match &socket {
-            None => {
-                meter.lost();
-                ABSENT
-            }
-            Some(open) => meter.read(open).unwrap_or_else(|error| {
-                tracing::debug!(%error, "reading the socket's account");
-                meter.lost();
-                socket = None;
-                ABSENT
-            }),
-        };
+        let wait = meter.read();
         drop(meter);
         thread::sleep(wait);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_past_when_acknowledged_or_gone_with_its_connection() {
+        let at = |connection, written, acked| Progress { connection, written, acked };
+        let then = at(1, 500, 100);
+        assert!(!at(1, 500, 100).is_past(&then));
+        assert!(!at(1, 900, 499).is_past(&then), "what was written later does not matter");
+        assert!(at(1, 900, 500).is_past(&then));
+        assert!(at(2, 40, 0).is_past(&then), "another connection");
+        assert!(at(1, 499, 499).is_past(&then), "nothing waits at all");
     }
 }

@@ -106,6 +106,7 @@ impl FrameObserver for Ledger {
     fn sending(&self, frame: &OutboundFrame, slot: Slot) {
         self.with(|accounts| accounts.pending.insert(frame.sequence.0, (slot, Instant::now())));
     }
+    fn written(&self, _: &OutboundFrame) {}
     fn failed(&self, frame: &OutboundFrame) {
         self.with(|accounts| {
             accounts.pending.remove(&frame.sequence.0);

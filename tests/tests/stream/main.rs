@@ -8,6 +8,7 @@
 
 mod bad_starts;
 mod faults;
+mod guard;
 mod model;
 mod orders;
 mod outputs;

@@ -33,6 +33,7 @@ struct Unbounded;
 
 impl FrameObserver for Unbounded {
     fn sending(&self, _: &OutboundFrame, _: Slot) {}
+    fn written(&self, _: &OutboundFrame) {}
     fn failed(&self, frame: &OutboundFrame) {
         panic!("frame {} failed", frame.sequence.0);
     }

@@ -4,6 +4,7 @@ use std::{
     fs, io,
     net::TcpStream,
     os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd},
+    path::Path,
     time::Duration,
 };
 
@@ -11,12 +12,17 @@ use std::{
 const INFO_LEN: usize = 256;
 /// `TCP_RTO_MAX_MS` of linux/tcp.h, since Linux 6.15.
 const TCP_RTO_MAX_MS: libc::c_int = 44;
+/// `TCP_ESTABLISHED` of net/tcp_states.h.
+const ESTABLISHED: u8 = 1;
 /// Longest wait between retransmissions: a link that is back is noticed within this.
 const LONGEST_RTO_MS: libc::c_int = 1000;
 
 /// A second handle on a socket of this process.
 #[derive(Debug)]
-pub(super) struct Socket(TcpStream);
+pub(super) struct Socket {
+    handle: TcpStream,
+    number: u64,
+}
 
 /// What the kernel says at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,23 +38,34 @@ pub(super) struct Account {
 }
 
 impl Socket {
-    /// The connection of this process to one of `ports`; the newest where there are several.
-    pub(super) fn find(ports: &[u16]) -> io::Result<Option<Self>> {
+    /// The open connection of this process to one of `ports`; the newest where there are several. `held` is a handle
+    /// that we have on one already: alone it would keep a connection that the client has given up.
+    pub(super) fn find(ports: &[u16], held: Option<&Self>) -> io::Result<Option<Self>> {
+        let held = held.map(|held| held.handle.as_raw_fd());
         let mut found: Option<(RawFd, Self)> = None;
         for entry in fs::read_dir("/proc/self/fd")? {
             let entry = entry?;
-            let is_socket =
-                fs::read_link(entry.path()).is_ok_and(|to| to.to_string_lossy().starts_with("socket:"));
-            let number = entry.file_name().to_str().and_then(|name| name.parse::<RawFd>().ok());
-            let (true, Some(number)) = (is_socket, number) else { continue };
-            let Ok(handle) = duplicate(number) else { continue };
-            let stream = TcpStream::from(handle);
-            let fits = stream.peer_addr().is_ok_and(|peer| ports.contains(&peer.port()));
-            if fits && found.as_ref().is_none_or(|(other, _)| number > *other) {
-                found = Some((number, Self(stream)));
+            let descriptor = entry.file_name().to_str().and_then(|name| name.parse::<RawFd>().ok());
+            let (Some(descriptor), Some(number)) = (descriptor, socket_number(&entry.path())) else {
+                continue;
+            };
+            if Some(descriptor) == held {
+                continue;
+            }
+            let Ok(handle) = duplicate(descriptor) else { continue };
+            let socket = Self { handle: TcpStream::from(handle), number };
+            let fits = socket.handle.peer_addr().is_ok_and(|peer| ports.contains(&peer.port()))
+                && socket.account().is_ok();
+            if fits && found.as_ref().is_none_or(|(other, _)| descriptor > *other) {
+                found = Some((descriptor, socket));
             }
         }
         Ok(found.map(|(_, socket)| socket))
+    }
+
+    /// The system's own number of the socket, the same for all handles on it.
+    pub(super) fn number(&self) -> u64 {
+        self.number
     }
 
     /// Keeps the waits between retransmissions short, where the system can.
@@ -58,7 +75,7 @@ impl Socket {
         // SAFETY: the descriptor is ours, and the option is an integer of the length given.
         let set = unsafe {
             libc::setsockopt(
-                self.0.as_raw_fd(),
+                self.handle.as_raw_fd(),
                 libc::IPPROTO_TCP,
                 TCP_RTO_MAX_MS,
                 (&raw const value).cast(),
@@ -71,13 +88,23 @@ impl Socket {
     }
 
     /// What the kernel says now.
+    ///
+    /// # Errors
+    /// The system's own; [`io::ErrorKind::NotConnected`] once either side has closed.
     pub(super) fn account(&self) -> io::Result<Account> {
+        // Asked first: what is acknowledged between the two questions must not make written bytes look fewer.
+        let mut outstanding: libc::c_int = 0;
+        // SAFETY: TIOCOUTQ writes one integer.
+        let got = unsafe { libc::ioctl(self.handle.as_raw_fd(), libc::TIOCOUTQ, &raw mut outstanding) };
+        if got != 0 {
+            return Err(io::Error::last_os_error());
+        }
         let mut info = [0; INFO_LEN];
         let mut length = INFO_LEN as libc::socklen_t;
         // SAFETY: the kernel writes at most `length` bytes to `info`, which has them.
         let got = unsafe {
             libc::getsockopt(
-                self.0.as_raw_fd(),
+                self.handle.as_raw_fd(),
                 libc::IPPROTO_TCP,
                 libc::TCP_INFO,
                 info.as_mut_ptr().cast(),
@@ -87,13 +114,10 @@ impl Socket {
         if got != 0 {
             return Err(io::Error::last_os_error());
         }
-        let mut outstanding: libc::c_int = 0;
-        // SAFETY: TIOCOUTQ writes one integer.
-        let got = unsafe { libc::ioctl(self.0.as_raw_fd(), libc::TIOCOUTQ, &raw mut outstanding) };
-        if got != 0 {
-            return Err(io::Error::last_os_error());
-        }
         let info = info.get(..length as usize).unwrap_or_default();
+        if info.first() != Some(&ESTABLISHED) {
+            return Err(io::ErrorKind::NotConnected.into());
+        }
         account(info, u64::try_from(outstanding).unwrap_or(0))
             .ok_or_else(|| io::Error::other("the kernel's TCP_INFO is too short"))
     }
@@ -114,10 +138,16 @@ fn account(info: &[u8], outstanding: u64) -> Option<Account> {
     })
 }
 
-fn duplicate(number: RawFd) -> io::Result<OwnedFd> {
+/// The number of the socket that a descriptor's link in /proc points to.
+fn socket_number(link: &Path) -> Option<u64> {
+    let to = fs::read_link(link).ok()?;
+    to.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
+}
+
+fn duplicate(descriptor: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: it is used in this call only. Should the descriptor be closed by now, the call fails; should it be
     // another's by now, that one is looked at like all others.
-    unsafe { BorrowedFd::borrow_raw(number) }.try_clone_to_owned()
+    unsafe { BorrowedFd::borrow_raw(descriptor) }.try_clone_to_owned()
 }
 
 #[cfg(test)]
@@ -129,14 +159,19 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn the_connection_to_a_port_is_found_and_its_bytes_are_counted() {
+    /// Both ends of a connection on the loopback.
+    fn connected() -> (TcpStream, TcpStream, u16) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        assert!(Socket::find(&[port]).unwrap().is_none());
-        let mut out = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        let (mut inward, _) = listener.accept().unwrap();
-        let socket = Socket::find(&[port]).unwrap().unwrap();
+        let out = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        (out, listener.accept().unwrap().0, port)
+    }
+
+    #[test]
+    fn the_connection_to_a_port_is_found_and_its_bytes_are_counted() {
+        let (mut out, mut inward, port) = connected();
+        assert!(Socket::find(&[1], None).unwrap().is_none());
+        let socket = Socket::find(&[port], None).unwrap().unwrap();
         socket.retry_soon();
         let before = socket.account().unwrap();
         out.write_all(&[7; 5000]).unwrap();
@@ -148,6 +183,25 @@ mod tests {
         }
         assert_eq!(after.acked - before.acked, 5000);
         assert!(after.min_rtt.is_some_and(|rtt| rtt < Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn a_connection_that_only_we_hold_or_that_was_closed_is_none() {
+        let (out, inward, port) = connected();
+        let held = Socket::find(&[port], None).unwrap().unwrap();
+        let again = Socket::find(&[port], Some(&held)).unwrap().unwrap();
+        assert_eq!(again.number(), held.number());
+        drop((out, again));
+        // Tests beside this one look through all sockets, and have handles meanwhile.
+        while Socket::find(&[port], Some(&held)).unwrap().is_some() {
+            std::thread::yield_now();
+        }
+        assert!(held.account().is_ok(), "our own handle keeps it open");
+        drop(inward);
+        while held.account().is_ok() {
+            std::thread::yield_now();
+        }
+        assert!(Socket::find(&[port], None).unwrap().is_none());
     }
 
     #[test]
