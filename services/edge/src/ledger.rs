@@ -4,14 +4,12 @@
 //! of which neither is known yet are held here, so at the end of a drain the accounts close exactly.
 
 use std::{
-    collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use autotiler_core::{
     Detection, OperatingPoint, Sequence,
-    telemetry::{ServerMicros, StageMicros, TotalMicros},
     wire::{Answer, LossReason, ServerTimes},
 };
 use autotiler_transport::{DropReason as QueueReason, FrameObserver, OutboundFrame, Progress, Reply, Slot};
@@ -22,14 +20,18 @@ use crate::{
     frame::{FrameRecord, Stream},
     line::{Line, Outcome},
     metrics::{EdgeMetrics, stage},
-    report::{Durations, Report},
+    report::Report,
     results::Results,
 };
 
 mod lately;
+mod snapshot;
+mod totals;
 mod under_way;
 
 use lately::Lately;
+pub use snapshot::Snapshot;
+use totals::{Spent, Totals};
 use under_way::{Sent, UnderWay};
 
 /// Keeps the accounts of one stream.
@@ -50,63 +52,6 @@ struct State {
     under_way: UnderWay,
     totals: Totals,
     lately: Lately,
-}
-
-#[derive(Default)]
-struct Totals {
-    captured: u64,
-    sent: u64,
-    received: u64,
-    dropped: BTreeMap<&'static str, u64>,
-    lost: BTreeMap<&'static str, u64>,
-    late_answers: u64,
-    bits: u64,
-    point: Option<OperatingPoint>,
-    first: Option<Instant>,
-    last: Option<Instant>,
-    total: Durations,
-    device: Durations,
-    transfer: Durations,
-    server: Durations,
-    wait: Durations,
-    out_of_reach: Option<String>,
-}
-
-/// What telemetry says of the accounts.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Snapshot {
-    /// Frames that the source gave.
-    pub captured: u64,
-    /// Frames handed to the broker, or done on the device.
-    pub sent: u64,
-    /// Frames whose detections came.
-    pub received: u64,
-    /// Frames not sent, by reason.
-    pub dropped: BTreeMap<&'static str, u64>,
-    /// Frames sent whose detections did not come, by reason.
-    pub lost: BTreeMap<&'static str, u64>,
-    /// How long the link has held up a frame.
-    pub queue_age: Option<Duration>,
-    /// Bits of frames in the queue, and of those sent and not answered.
-    pub backlog_bits: (u64, u64),
-    /// Frames received per second lately.
-    pub frames_per_second: f64,
-    /// See [`autotiler_core::telemetry::Telemetry::last_switch_gap_us`].
-    pub switch_gap: Option<Duration>,
-    /// Medians of the device's stages.
-    pub stages: StageMicros,
-    /// The server's stages.
-    pub server: ServerMicros,
-    /// From capture to detections.
-    pub total: TotalMicros,
-}
-
-/// The durations of one received frame.
-struct Spent {
-    total: Duration,
-    wait: Duration,
-    transfer: Duration,
-    server: Duration,
 }
 
 impl Ledger {
@@ -249,9 +194,7 @@ impl Ledger {
 
     /// Whether every captured frame's fate is known.
     pub fn is_settled(&self) -> bool {
-        let state = self.locked();
-        let Totals { captured, sent, received, dropped, lost, .. } = &state.totals;
-        *captured == sent + dropped.values().sum::<u64>() && *sent == received + lost.values().sum::<u64>()
+        self.locked().totals.are_settled()
     }
 
     /// Waits until it is.
@@ -270,34 +213,7 @@ impl Ledger {
         if let Some(results) = self.locked().results.take() {
             results.finish();
         }
-        let state = self.locked();
-        let totals = &state.totals;
-        let elapsed_s = match (totals.first, totals.last) {
-            (Some(first), Some(last)) => last.duration_since(first).as_secs_f64(),
-            _ => 0.0,
-        };
-        let per = |sum: f64, count: f64| if count > 0.0 { sum / count } else { 0.0 };
-        Report {
-            device: self.stream.device.to_string(),
-            stream: self.stream.id.0,
-            point: totals.point.map(|point| point.to_string()).unwrap_or_default(),
-            captured: totals.captured,
-            sent: totals.sent,
-            received: totals.received,
-            dropped: totals.dropped.clone(),
-            lost: totals.lost.clone(),
-            late_answers: totals.late_answers,
-            results_lost: self.metrics.results_lost.get(),
-            elapsed_s,
-            frames_per_second: per(totals.received as f64, elapsed_s),
-            kbit_per_frame: per(totals.bits as f64 / 1e3, totals.sent as f64),
-            total_ms: totals.total.percentiles(),
-            device_ms: totals.device.percentiles(),
-            transfer_ms: totals.transfer.percentiles(),
-            server_ms: totals.server.percentiles(),
-            wait_ms: totals.wait.percentiles(),
-            out_of_reach: totals.out_of_reach.clone(),
-        }
+        self.locked().totals.report(&self.stream, self.metrics.results_lost.get())
     }
 
     fn answered(&self, sequence: Sequence, detections: &[Detection], times: ServerTimes) {
@@ -332,13 +248,8 @@ impl Ledger {
         detections: &[Detection],
         times: Option<ServerTimes>,
     ) {
-        state.totals.received += 1;
+        state.totals.receive(record, spent);
         state.lately.received(record, times, spent.total);
-        state.totals.total.push(spent.total);
-        state.totals.device.push(record.times.sum());
-        state.totals.transfer.push(spent.transfer);
-        state.totals.server.push(spent.server);
-        state.totals.wait.push(spent.wait);
         self.metrics.received.inc();
         self.metrics.frame_seconds.observe(spent.total.as_secs_f64());
         self.metrics.stages.observe(stage::WAIT, spent.wait);

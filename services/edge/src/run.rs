@@ -1,48 +1,47 @@
 //! The process: checks everything that can be checked, starts the stages, waits, drains, reports.
 
+mod ready;
+mod threads;
+
 use std::{
-    fs, io,
+    fs,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
-    thread::JoinHandle,
     time::Duration,
 };
 
 use anyhow::Context;
 use autotiler_core::{DeviceId, bits::BitsSettings, order::GuardTerms};
 use autotiler_graph::Engine;
-use autotiler_model::Model;
 use autotiler_onnx::{OnnxEngine, OnnxOptions};
 use autotiler_pipeline::BoxOptions;
 use autotiler_runtime::{Admin, Readiness, drain_with_deadline};
-use autotiler_scene::Picture;
 use autotiler_transport::{ConnectOptions, FrameQueue, QueuePolicy, UplinkMeter};
 use prometheus::Registry;
 use tokio::{
     sync::{mpsc, watch},
-    task::JoinError,
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    fate::DropReason,
-    frame::{Assignment, CapturedFrame, Course, PlaneFrame, Stream},
+    frame::{Assignment, Stream},
     guarding::Guarding,
-    handoff::{Overflow, Watcher, handoff},
-    helm::{Helm, Safe},
+    handoff::{Overflow, handoff},
+    helm::Helm,
     ledger::Ledger,
     link::Link,
     metrics::EdgeMetrics,
     prepared::CodecOptions,
-    preparer::Preparer,
     report::Report,
     results::Results,
-    source::{SourceOptions, SourceSpec},
-    stages::{Capture, CaptureOptions, Codec, Detected, Inference, ParameterBook, inference::Outlets},
+    source::SourceSpec,
+    stages::{CaptureOptions, Codec, Inference},
     telemetry::Speaker,
 };
+use ready::Ready;
+use threads::{Parts, Stages, join_all, spawn};
 
 /// Frames that wait before the broker.
 const QUEUE: usize = 2;
@@ -243,159 +242,6 @@ fn slow_frames(helm: Arc<Helm>, meter: Arc<UplinkMeter>) -> impl Fn(u32, Duratio
     }
 }
 
-/// Everything that can fail for a bad configuration, loaded and warm.
-struct Ready {
-    source: Box<dyn crate::source::Source>,
-    model: Arc<Model>,
-    preparer: Preparer,
-    course: Course,
-    safe: Option<Safe>,
-}
-
-impl Ready {
-    fn load(config: &Config, engine: Arc<dyn Engine>) -> anyhow::Result<Self> {
-        let model = Model::load(&config.model)
-            .with_context(|| format!("loading the model {}", config.model.display()))?;
-        let model = Arc::new(model);
-        let options = SourceOptions {
-            size: (model.network.input.w, model.network.input.h),
-            ffmpeg: config.ffmpeg.clone(),
-            repeat: config.repeat,
-        };
-        let source =
-            config.source.open(&options).with_context(|| format!("opening the source {}", config.source))?;
-        if let Some(BitsSettings { min, max, .. }) = config.bits {
-            anyhow::ensure!(min <= max, "--min-bits {min} must not be above the {max} bits of --point");
-        }
-        let parameters = ParameterBook::default();
-        let mut preparer =
-            Preparer::new(engine, model.clone(), config.codec.clone(), parameters, config.spare_memory);
-        let safe = match &config.guard {
-            None => None,
-            Some(terms) => {
-                let assignment = Assignment { point: terms.safe_point, ..config.assignment };
-                let course = preparer.course(assignment, None, None, None)?;
-                Some(Safe { settings: terms.settings(), course: Arc::new(course) })
-            }
-        };
-        let course = preparer.course(config.assignment, config.bits, None, None)?;
-        Ok(Self { source, model, preparer, course, safe })
-    }
-}
-
-/// What the stages are made of.
-struct Parts {
-    source: Box<dyn crate::source::Source>,
-    newest: watch::Sender<Option<Arc<Picture>>>,
-    helm: Arc<Helm>,
-    inference: Inference,
-    codec: Codec,
-}
-
-/// All threads of the stages, joined.
-type Working = tokio::task::JoinHandle<anyhow::Result<()>>;
-
-/// The running threads.
-struct Stages {
-    threads: Vec<JoinHandle<anyhow::Result<()>>>,
-    stop_source: Option<Arc<dyn Fn() + Send + Sync>>,
-    captured: Watcher<CapturedFrame>,
-    planes: Watcher<PlaneFrame>,
-}
-
-impl Stages {
-    fn start(
-        parts: Parts,
-        config: &Config,
-        queue: &FrameQueue,
-        ledger: &Arc<Ledger>,
-        metrics: &EdgeMetrics,
-        detected: mpsc::Sender<Detected>,
-        cancel: &CancellationToken,
-    ) -> io::Result<Self> {
-        let Parts { source, newest, helm, inference, codec } = parts;
-        let (give_captured, take_captured) = handoff(1, config.pacing.overflow());
-        let (give_planes, take_planes) = handoff(1, config.pacing.overflow());
-        let (captured, planes) = (give_captured.watcher(), give_planes.watcher());
-        let stop_source = source.stopper();
-        let capture = Capture {
-            source,
-            options: config.capture,
-            helm,
-            newest,
-            to: give_captured,
-            ledger: ledger.clone(),
-            cancel: cancel.clone(),
-        };
-        let accounts = ledger.clone();
-        let outlets = Outlets {
-            planes: give_planes,
-            detected: Box::new(move |found: Detected| {
-                accounts.done_on_device(&found.record, &found.detections);
-                // Without a link or with a slow one they are dropped: the device has had them.
-                if detected.try_send(found).is_err() {
-                    tracing::debug!("detections not published");
-                }
-            }),
-            ledger: ledger.clone(),
-            metrics: metrics.clone(),
-        };
-        let (queue, accounts, shown) = (queue.clone(), ledger.clone(), metrics.clone());
-        let threads = vec![
-            spawn("capture", move || Ok(capture.run()?))?,
-            spawn("inference", move || {
-                inference.run(&take_captured, &outlets);
-                Ok(())
-            })?,
-            spawn("codec", move || {
-                codec.run(&take_planes, &queue, &accounts, &shown);
-                Ok(())
-            })?,
-        ];
-        Ok(Self { threads, stop_source, captured, planes })
-    }
-
-    /// Makes the source end, even if it waits for a picture.
-    fn stop(&self) {
-        if let Some(stop) = &self.stop_source {
-            stop();
-        }
-    }
-
-    /// Waits until the stages have finished what they hold; after `end` they drop it.
-    async fn finish(
-        &self,
-        working: &mut Working,
-        queue: &FrameQueue,
-        ledger: &Ledger,
-        end: Instant,
-    ) -> Result<anyhow::Result<()>, JoinError> {
-        if let Ok(result) = tokio::time::timeout_at(end, &mut *working).await {
-            return result;
-        }
-        self.abandon(ledger);
-        queue.abandon();
-        working.await
-    }
-
-    /// Drops what waits between the stages.
-    fn abandon(&self, ledger: &Ledger) {
-        for frame in self.captured.abandon() {
-            ledger.dropped(&frame.record, DropReason::SHUTDOWN);
-        }
-        for frame in self.planes.abandon() {
-            ledger.dropped(&frame.record, DropReason::SHUTDOWN);
-        }
-    }
-}
-
-fn spawn(
-    name: &str,
-    work: impl FnOnce() -> anyhow::Result<()> + Send + 'static,
-) -> io::Result<JoinHandle<anyhow::Result<()>>> {
-    std::thread::Builder::new().name(name.to_owned()).spawn(work)
-}
-
 /// Waits for the end of the source or the word to stop, and drains.
 async fn serve(
     mut stages: Stages,
@@ -435,16 +281,6 @@ async fn serve(
         linked.abort();
     }
     ended.and(worked.context("a stage panicked").and_then(|result| result))
-}
-
-fn join_all(threads: Vec<JoinHandle<anyhow::Result<()>>>) -> anyhow::Result<()> {
-    let mut ended = Ok(());
-    for thread in threads {
-        let name = thread.thread().name().unwrap_or_default().to_owned();
-        let result = thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the {name} thread panicked")));
-        ended = ended.and(result);
-    }
-    ended
 }
 
 fn write_report(path: &Path, report: &Report) -> anyhow::Result<()> {

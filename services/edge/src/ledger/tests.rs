@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use autotiler_core::{BBox, Epoch, OperatingPoint, wire::Answer};
 use autotiler_transport::{FrameQueue, QueuePolicy};
