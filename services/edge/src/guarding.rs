@@ -6,7 +6,7 @@
 
 use std::{
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU32, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -17,9 +17,13 @@ use autotiler_transport::{Connection, EchoSender, Echoes, UplinkMeter};
 use bytes::Bytes;
 use tokio::time::MissedTickBehavior;
 
-use crate::{frame::Stream, helm::Helm, ledger::Ledger};
+use crate::{
+    frame::{Course, Stream},
+    helm::Helm,
+    ledger::Ledger,
+};
 
-/// How often the guard looks: what it adds to its queue age.
+/// How often the guard looks while no frame begins.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// Probes under way beyond which none is added: on a dead link they would only wait in line.
 const PROBES_UNDER_WAY: u32 = 3;
@@ -41,6 +45,8 @@ pub struct Guarding {
     pub stream: Stream,
     /// The link, once there is one.
     pub link: Arc<OnceLock<(Connection, EchoSender)>>,
+    /// Without a broker nothing gets through either, whether frames wait or not.
+    down_since: Arc<Mutex<Option<Instant>>>,
     probes: Arc<AtomicU32>,
     question: Arc<Question>,
 }
@@ -56,39 +62,58 @@ struct Question {
 impl Guarding {
     /// Eyes for `helm`.
     pub fn new(helm: Arc<Helm>, ledger: Arc<Ledger>, meter: Arc<UplinkMeter>, stream: Stream) -> Self {
+        let down_since = Arc::new(Mutex::new(Some(Instant::now())));
         let (link, probes, question) = Default::default();
-        Self { helm, ledger, meter, stream, link, probes, question }
+        Self { helm, ledger, meter, stream, link, down_since, probes, question }
     }
 
     /// Looks on and on.
     pub async fn run(self) {
         let mut ticks = tokio::time::interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // Without a broker nothing gets through either, whether frames wait or not.
-        let mut down_since = Some(Instant::now());
         loop {
             ticks.tick().await;
             let now = Instant::now();
-            let up = self.link.get().filter(|(connection, _)| connection.is_up());
-            match up {
-                Some(_) => down_since = None,
-                None => {
-                    down_since.get_or_insert(now);
-                    self.probes.store(0, Ordering::Relaxed);
-                    self.question.forget();
-                }
-            }
-            let down_for = down_since.map(|since| now.saturating_duration_since(since));
-            let held_up = self.ledger.queue_age(now, self.meter.progress());
-            let age = held_up.max(down_for).max(self.question.open_for(self.clock(now)));
-            if let Some(moved) = self.helm.observe(self.clock(now), age) {
-                tracing::info!(?moved, ?held_up, ?down_for, "guard");
-                self.meter.freeze(moved == GuardMove::Leave);
-            }
-            if let Some((_, echo)) = up {
+            self.look(now);
+            if let Some(echo) = self.link_up() {
                 self.send_due(echo, now).await;
             }
         }
+    }
+
+    /// What a frame has to do that begins at `now`. The guard looks once more: no frame begins on a link that can be
+    /// known to be dead.
+    pub fn course(&self, now: Instant) -> Arc<Course> {
+        self.look(now);
+        self.helm.course()
+    }
+
+    fn look(&self, now: Instant) {
+        let held_up = self.ledger.queue_age(now, self.meter.progress());
+        let down_for = self.down_for(now);
+        let unheard = self.question.open_for(self.clock(now));
+        if let Some(moved) = self.helm.observe(self.clock(now), held_up.max(down_for).max(unheard)) {
+            tracing::info!(?moved, ?held_up, ?down_for, ?unheard, "guard");
+            self.meter.freeze(moved == GuardMove::Leave);
+        }
+    }
+
+    /// How long the broker has been gone at `now`.
+    fn down_for(&self, now: Instant) -> Option<Duration> {
+        // An instant cannot be torn.
+        let mut since = self.down_since.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.link_up().is_some() {
+            *since = None;
+            return None;
+        }
+        self.probes.store(0, Ordering::Relaxed);
+        self.question.forget();
+        Some(now.saturating_duration_since(*since.get_or_insert(now)))
+    }
+
+    fn link_up(&self) -> Option<&EchoSender> {
+        let (connection, echo) = self.link.get()?;
+        connection.is_up().then_some(echo)
     }
 
     /// Takes the echoes of probes and questions.

@@ -179,6 +179,7 @@ pub async fn run_with(
     let (detected, found) = mpsc::channel(DETECTED);
     let (give_orders, orders) = handoff(1, Overflow::Newest);
     let waiting_orders = give_orders.watcher();
+    let guarding = Guarding::new(helm.clone(), ledger.clone(), meter.clone(), stream.clone());
     let link = Link {
         options: config.nats.clone(),
         stream: stream.clone(),
@@ -191,7 +192,7 @@ pub async fn run_with(
         metrics: metrics.clone(),
         latch,
         orders: config.follow_orders.then_some(give_orders),
-        guarding: Guarding::new(helm.clone(), ledger.clone(), meter.clone(), stream.clone()),
+        guarding: guarding.clone(),
         trains: config.measure_uplink,
         speaker: Speaker {
             stream: stream.clone(),
@@ -203,7 +204,7 @@ pub async fn run_with(
         },
     };
     let (newest, pictures) = watch::channel(None);
-    let inference = Inference::new(helm.clone(), &ready.model.network, config.boxes);
+    let inference = Inference::new(guarding, &ready.model.network, config.boxes);
     let codec = Codec::new(network, stream, ready.preparer.parameters.clone(), helm.clone(), meter);
     let (preparer, turned) = (ready.preparer, helm.clone());
     let parts = Parts { source: ready.source, newest, helm, inference, codec };

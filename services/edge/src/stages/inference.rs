@@ -9,8 +9,8 @@ use autotiler_pipeline::{BoxFinder, BoxOptions, DeviceOutput, PipelineError};
 use crate::{
     fate::DropReason,
     frame::{CapturedFrame, Course, FrameRecord, PlaneFrame},
+    guarding::Guarding,
     handoff::{Giver, Taker},
-    helm::Helm,
     ledger::Ledger,
     metrics::{EdgeMetrics, stage},
 };
@@ -26,7 +26,7 @@ pub struct Detected {
 
 /// The second stage.
 pub struct Inference {
-    helm: Arc<Helm>,
+    guarding: Guarding,
     boxes: BoxFinder,
     /// Epoch of the last frame.
     epoch: Option<Epoch>,
@@ -45,16 +45,16 @@ pub struct Outlets {
 }
 
 impl Inference {
-    /// Inference of `network` on whatever course `helm` takes.
-    pub fn new(helm: Arc<Helm>, network: &Network, boxes: BoxOptions) -> Self {
-        Self { helm, boxes: BoxFinder::new(network, boxes), epoch: None }
+    /// Inference of `network` on whatever course `guarding` allows.
+    pub fn new(guarding: Guarding, network: &Network, boxes: BoxOptions) -> Self {
+        Self { guarding, boxes: BoxFinder::new(network, boxes), epoch: None }
     }
 
     /// Works until nothing more comes.
     pub fn run(mut self, from: &Taker<CapturedFrame>, to: &Outlets) {
         while let Some(mut frame) = from.take() {
             // The frame boundary: a picture that has waited is worked on by what is in force now.
-            let course = self.helm.course();
+            let course = self.guarding.course(Instant::now());
             frame.record.assignment = course.assignment;
             if self.epoch.replace(course.assignment.epoch) != Some(course.assignment.epoch) {
                 to.metrics.epoch.set(f64::from(course.assignment.epoch.0));
