@@ -1,5 +1,7 @@
 //! Where people look: the last sweep of every device with its reasons, and how each policy does.
 
+mod series;
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -15,10 +17,15 @@ use axum::{
 };
 use serde::Serialize;
 
+pub use series::BoardSeries;
+
 use crate::{
     catalog::{Mode, PolicyName},
-    control::{Assigned, Decided, HistoryEntry},
+    control::{Assigned, Decided, Forecast, HistoryEntry},
 };
+
+/// A device whose last sweep is older has gone silent, in milliseconds.
+const SILENT_MS: u64 = 15_000;
 
 /// The newest of everything. Clones share it.
 #[derive(Debug, Clone, Default)]
@@ -58,8 +65,23 @@ pub struct Explained {
     pub telemetry: Arc<Telemetry>,
     /// Inputs, candidates, outcome.
     pub decided: Decided,
+    /// The newest prediction that has been tested.
+    pub forecast: Option<Forecast>,
     /// The last decisions, newest first.
     pub history: Vec<HistoryEntry>,
+}
+
+impl Explained {
+    /// Predicted time from capture to detections at the point in force, in microseconds.
+    pub fn predicted_us(&self) -> Option<u64> {
+        let judged = self.decided.choice.as_ref()?.find(self.telemetry.point)?;
+        Some(judged.predicted.total_us)
+    }
+
+    /// Whether the device has gone silent; `now_ms` is since 1970.
+    pub fn is_silent(&self, now_ms: u64) -> bool {
+        now_ms > self.at_ms.saturating_add(SILENT_MS)
+    }
 }
 
 /// How a policy does.
@@ -114,6 +136,14 @@ impl Board {
     /// All policies.
     pub fn policies(&self) -> Vec<PolicyState> {
         self.locked().policies.values().cloned().collect()
+    }
+
+    /// Its series, for a registry.
+    ///
+    /// # Errors
+    /// Never in practice: the names of the series are fixed and right.
+    pub fn series(&self) -> Result<BoardSeries, prometheus::Error> {
+        BoardSeries::new(self.clone())
     }
 
     /// `/v1/devices`, `/v1/devices/NAME` and `/v1/policies`, as JSON.

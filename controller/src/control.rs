@@ -6,6 +6,7 @@
 
 mod decided;
 mod fallback;
+mod forecast;
 
 use std::{
     collections::VecDeque,
@@ -24,6 +25,8 @@ use autotiler_core::{
 
 pub use decided::{Assigned, Decided, Desired, HistoryEntry, Outcome, Reason, SeenInputs, unix_ms};
 use fallback::Blindness;
+pub use forecast::Forecast;
+use forecast::Forecaster;
 
 use crate::{
     catalog::{Pin, PolicyEntry},
@@ -80,6 +83,7 @@ pub struct DeviceControl {
     drift: Drift,
     switching: Switching,
     blindness: Blindness,
+    forecaster: Forecaster,
     /// What was last ordered, and under which generation of which policy.
     ordered: Option<Desired>,
     terms: Option<(String, i64)>,
@@ -101,6 +105,7 @@ impl DeviceControl {
             drift: Drift::default(),
             switching: current.map_or_else(Switching::default, |point| Switching::resume(point, now)),
             blindness: Blindness::default(),
+            forecaster: Forecaster::default(),
             ordered: order.map(Desired::of),
             terms: None,
             history: VecDeque::new(),
@@ -123,8 +128,11 @@ impl DeviceControl {
             inputs,
         };
         let choice = inputs.map(|inputs| choose(sweep.profile, &sweep.policy.policy, &inputs));
+        let telemetry = &sweep.report.telemetry;
+        let forecast = self.forecaster.test(telemetry);
+        self.forecaster.predict(telemetry.point, choice.as_ref().filter(|_| fresh && warm && !guarded));
         let (outcome, proposal) = self.outcome(sweep, guarded, fresh, warm, choice.as_ref());
-        Decided { seen, current: self.switching.current(), choice, outcome, proposal }
+        Decided { seen, current: self.switching.current(), choice, outcome, proposal, forecast }
     }
 
     /// Takes in what is new, unless the device guards: a dead link says nothing of the link after it.
@@ -256,6 +264,11 @@ impl DeviceControl {
     /// The newest decisions that were carried out, newest first.
     pub fn history(&self) -> impl Iterator<Item = &HistoryEntry> {
         self.history.iter()
+    }
+
+    /// The newest forecast that has been tested.
+    pub fn forecast(&self) -> Option<Forecast> {
+        self.forecaster.newest()
     }
 
     /// Whether the flap budget is spent.

@@ -7,12 +7,14 @@ use prometheus::{
 };
 
 use crate::{
-    control::Outcome,
+    control::{Decided, Outcome},
     observe::{Observed, SIGNALS},
 };
 
 /// Upper bounds for times of deciding, in seconds: 1 us to 0.3 s.
 const DECIDE_BUCKETS: [f64; 12] = [1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3];
+/// Upper bounds for shares that predictions are off by: 1 % to 500 %.
+const ERROR_BUCKETS: [f64; 12] = [0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0];
 
 /// All metrics of the controller. Clones share them.
 #[derive(Debug, Clone)]
@@ -21,6 +23,9 @@ pub struct ControllerMetrics {
     pub sweep_seconds: Histogram,
     /// Deciding for all devices of one policy.
     pub decide_seconds: Histogram,
+    /// How far predictions of the total time were off, as a share of what was measured; one for each device that has
+    /// measured something new since its last sweep. Its mean is the MAPE.
+    pub prediction_error: Histogram,
     /// Signals that could not be asked for, by signal and reason.
     pub observe_failures: IntCounterVec,
     /// What sweeps of devices came to.
@@ -54,6 +59,12 @@ impl ControllerMetrics {
                 "decide_seconds",
                 "Deciding for all devices of a policy.",
                 &DECIDE_BUCKETS,
+            )?,
+            prediction_error: histogram(
+                registry,
+                "prediction_error_ratio",
+                "How far predicted total times were off, as a share of the measured ones.",
+                &ERROR_BUCKETS,
             )?,
             observe_failures: counters(
                 registry,
@@ -100,8 +111,11 @@ impl ControllerMetrics {
     }
 
     /// Counts what a device's sweep came to.
-    pub fn decided(&self, outcome: &Outcome) {
-        self.decisions.with_label_values(&[outcome.label()]).inc();
+    pub fn decided(&self, decided: &Decided) {
+        self.decisions.with_label_values(&[decided.outcome.label()]).inc();
+        if let Some(forecast) = &decided.forecast {
+            self.prediction_error.observe(forecast.error_ratio());
+        }
     }
 }
 

@@ -40,6 +40,7 @@ const FORGET_AFTER: Duration = Duration::from_secs(600);
 pub async fn run(config: Config, registry: Registry, cancel: CancellationToken) -> anyhow::Result<()> {
     let metrics = ControllerMetrics::register(&registry)?;
     let board = Board::default();
+    registry.register(Box::new(board.series()?))?;
     let fixed = match &config.source {
         Source::Files { policy, profiles, devices } => {
             Some(files::load(policy, profiles, devices.as_deref())?)

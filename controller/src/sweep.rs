@@ -121,7 +121,7 @@ impl Sweeper {
             let (Some(held), Some(decided)) = (self.devices.get_mut(&case.device), &case.decided) else {
                 continue;
             };
-            self.around.metrics.decided(&decided.outcome);
+            self.around.metrics.decided(decided);
             let sweep = sweep_of(case, policy, catalog, now, wall, others_queue_s);
             if let Some(desired) = held.control.desired(&sweep, decided, admitted) {
                 wanted.push((case, desired));
@@ -331,6 +331,7 @@ impl Sweeper {
                 limited: held.control.is_limited(&sweep),
                 telemetry: telemetry.clone(),
                 decided: decided.clone(),
+                forecast: held.control.forecast(),
                 history: held.control.history().cloned().collect(),
             });
         }

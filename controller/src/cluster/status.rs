@@ -22,8 +22,6 @@ use crate::{
 const PAST: usize = 5;
 /// Points of a policy that are shown.
 const POINTS: usize = 16;
-/// A device whose last sweep is older has gone silent.
-const SILENT_MS: u64 = 15_000;
 
 /// One condition before its time is known.
 struct Said {
@@ -79,7 +77,7 @@ pub(super) fn device(
         };
     };
     let decided = &explained.decided;
-    let silent = now.as_millisecond() as u64 > explained.at_ms.saturating_add(SILENT_MS);
+    let silent = explained.is_silent(u64::try_from(now.as_millisecond()).unwrap_or(0));
     let refused = explained.telemetry.refused.as_ref().filter(|refusal| refusal.epoch.0 == explained.epoch);
     let ready = match (trouble, silent, refused) {
         (Some(trouble), ..) => said("Ready", false, "InvalidSpec", trouble),

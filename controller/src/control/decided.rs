@@ -9,6 +9,8 @@ use autotiler_core::{
 };
 use serde::Serialize;
 
+use super::Forecast;
+
 /// A device's sweep, with every reason.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -25,6 +27,9 @@ pub struct Decided {
     /// The switch that could be made.
     #[serde(skip)]
     pub proposal: Option<Proposal>,
+    /// The forecast of the sweep before, if the device has said how it went.
+    #[serde(skip)]
+    pub forecast: Option<Forecast>,
 }
 
 /// What was known of link and server.

@@ -37,6 +37,28 @@ fn profile() -> Profile {
     Profile::try_new(Digest([1; 32]), "slow".to_owned(), points).unwrap()
 }
 
+#[test]
+fn a_forecast_is_tested_by_frames_that_come_after_it() {
+    let mut world = World::new();
+    world.sweep(0, Some(50e6));
+    let says = |world: &mut World, received, p50| {
+        let telemetry = Arc::make_mut(&mut world.report.telemetry);
+        telemetry.point = "server-only,bits=75k".parse().unwrap();
+        (telemetry.received, telemetry.total_us.p50) = (received, p50);
+    };
+    says(&mut world, 10, Some(100_000));
+    world.sweep(1, Some(50e6));
+    assert_eq!(world.control.forecast(), None, "the point in force was another when the last one was made");
+    world.sweep(2, Some(50e6));
+    assert_eq!(world.control.forecast(), None, "nothing new has been measured");
+    says(&mut world, 20, Some(100_000));
+    world.sweep(3, Some(50e6));
+    let forecast = world.control.forecast().unwrap();
+    // 20 ms on the device, 60 ms round trip, 10 ms on the server, and the bits.
+    assert_eq!((forecast.predicted_us, forecast.measured_us), (91_538, 100_000));
+    assert!((forecast.error_ratio() - 0.08462).abs() < 1e-9);
+}
+
 fn report(point: &str, guarded_for_ms: Option<u64>) -> Report {
     let point: OperatingPoint = point.parse().unwrap();
     let telemetry = Telemetry {

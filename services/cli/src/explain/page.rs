@@ -46,6 +46,7 @@ pub(super) fn device(one: &Value, history: bool) -> String {
     line("uplink", uplink(decided));
     line("round trip", signal(&decided["rtt"], |seconds| format!("{:.0} ms", seconds * 1e3)));
     line("server queue", queue(decided));
+    line("total", total(one));
     line("outcome", outcome(&decided["outcome"]));
     if let Some(unmet) = decided["choice"]["unmet"].as_object() {
         let constraint = unmet.get("constraint").map(text).unwrap_or_default();
@@ -90,6 +91,22 @@ fn queue(decided: &Value) -> String {
         (Some("fresh"), _) | (_, None) => measured,
         (_, Some(used)) => format!("{measured}; reckoned with {:.1} ms", used * 1e3),
     }
+}
+
+/// What is predicted of the point in force, what the device measures, and how the last forecast went.
+fn total(one: &Value) -> String {
+    let (telemetry, forecast) = (&one["telemetry"], &one["forecast"]);
+    let judged = one["decided"]["choice"]["judged"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let here = judged.iter().find(|judged| judged["point"] == telemetry["point"]).unwrap_or(&Value::Null);
+    let ms = |us: &Value| us.as_f64().map_or("nothing".to_owned(), |us| format!("{:.1} ms", us / 1e3));
+    let [predicted, measured] = [&here["predicted"]["totalUs"], &telemetry["totalUs"]["p50"]].map(ms);
+    let tested = match (forecast["predictedUs"].as_f64(), forecast["measuredUs"].as_f64()) {
+        (Some(predicted), Some(measured)) if measured > 0.0 => {
+            format!("; the last forecast was off by {:+.1} %", (predicted / measured - 1.0) * 100.0)
+        }
+        _ => String::new(),
+    };
+    format!("{predicted} predicted, {measured} measured{tested}")
 }
 
 fn signal(signal: &Value, show: impl Fn(f64) -> String) -> String {
@@ -260,7 +277,8 @@ mod tests {
         let one = json!({
             "device": "cam-0", "deviceClass": "pi", "policy": "edge/north", "mode": "Enforce", "epoch": 7, "synced": true,
             "order": {"point": "server-only,bits=75k", "reason": "first assignment"},
-            "telemetry": {"point": "server-only,bits=75k"},
+            "telemetry": {"point": "server-only,bits=75k", "totalUs": {"p50": 320000}},
+            "forecast": {"point": "server-only,bits=75k", "predictedUs": 352000, "measuredUs": 320000},
             "decided": {
                 "uplink": {"state": "fresh", "value": 600e3, "ageS": 0.4}, "meanUplinkBps": 520e3,
                 "rtt": {"state": "stale", "ageS": 12.0}, "serverQueue": {"state": "absent"},
@@ -278,6 +296,7 @@ mod tests {
             "0.520 Mbit/s in the mean, newest 0.600 Mbit/s (0.4 s old)",
             "stale (12.0 s old)",
             "absent; reckoned with 3.0 ms",
+            "300.0 ms predicted, 320.0 ms measured; the last forecast was off by +10.0 %",
             "not for long enough yet; left: 1.2 s",
             "breaks the constraint Latency",
             "runner-up",

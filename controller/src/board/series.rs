@@ -1,0 +1,91 @@
+//! What the board shows, as series: made anew at each scrape, so that those of a device that is gone are gone too.
+
+use std::time::SystemTime;
+
+use prometheus::{
+    GaugeVec, Opts,
+    core::{Collector, Desc},
+    proto::MetricFamily,
+};
+
+use super::{Board, Explained};
+use crate::control::unix_ms;
+
+/// The board, for a registry.
+#[derive(Debug)]
+pub struct BoardSeries {
+    board: Board,
+    descs: Vec<Desc>,
+}
+
+/// The series of one scrape.
+#[derive(Debug)]
+struct Series {
+    predicted: GaugeVec,
+    measured: GaugeVec,
+}
+
+impl BoardSeries {
+    /// # Errors
+    /// Never in practice: the names of the series are fixed and right.
+    pub(super) fn new(board: Board) -> Result<Self, prometheus::Error> {
+        let descs = Series::new()?.all().iter().flat_map(|series| series.desc()).cloned().collect();
+        Ok(Self { board, descs })
+    }
+
+    fn series(&self) -> Result<Vec<MetricFamily>, prometheus::Error> {
+        let (series, now_ms) = (Series::new()?, unix_ms(SystemTime::now()));
+        for explained in self.board.devices().iter().filter(|one| !one.is_silent(now_ms)) {
+            series.show(explained);
+        }
+        let families = series.all().into_iter().flat_map(Collector::collect);
+        Ok(families.filter(|family| !family.get_metric().is_empty()).collect())
+    }
+}
+
+impl Collector for BoardSeries {
+    fn desc(&self) -> Vec<&Desc> {
+        self.descs.iter().collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        self.series().unwrap_or_else(|error| {
+            tracing::error!(%error, "making the board's series");
+            Vec::new()
+        })
+    }
+}
+
+impl Series {
+    fn new() -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            predicted: of_device(
+                "predicted_seconds",
+                "From capture to detections at the point in force, as predicted.",
+            )?,
+            measured: of_device(
+                "measured_seconds",
+                "From capture to detections at the point in force, as the device measures it (median).",
+            )?,
+        })
+    }
+
+    /// Shows one device; what is not known is not shown.
+    fn show(&self, explained: &Explained) {
+        let set = |series: &GaugeVec, us: Option<u64>| {
+            if let Some(us) = us {
+                series.with_label_values(&[explained.device.as_str()]).set(us as f64 / 1e6);
+            }
+        };
+        set(&self.predicted, explained.predicted_us());
+        set(&self.measured, explained.telemetry.total_us.p50);
+    }
+
+    fn all(&self) -> [&dyn Collector; 2] {
+        [&self.predicted, &self.measured]
+    }
+}
+
+fn of_device(what: &str, help: &str) -> Result<GaugeVec, prometheus::Error> {
+    GaugeVec::new(Opts::new(format!("autotiler_controller_{what}"), help), &["device"])
+}
