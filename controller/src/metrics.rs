@@ -1,10 +1,8 @@
 //! What the controller shows on `/metrics`.
 
-use autotiler_runtime::SECONDS_BUCKETS;
+use autotiler_runtime::{Component, SECONDS_BUCKETS};
 use autotiler_transport::telemetry::Unheard;
-use prometheus::{
-    Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry, core::Collector,
-};
+use prometheus::{Gauge, Histogram, IntCounter, IntCounterVec, Registry};
 
 use crate::{
     control::{Decided, Outcome},
@@ -52,39 +50,32 @@ impl ControllerMetrics {
     /// # Errors
     /// When a name is taken.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let own = Component::new(registry, "controller");
         let metrics = Self {
-            sweep_seconds: histogram(registry, "sweep_seconds", "A sweep of one policy.", SECONDS_BUCKETS)?,
-            decide_seconds: histogram(
-                registry,
+            sweep_seconds: own.histogram("sweep_seconds", "A sweep of one policy.", SECONDS_BUCKETS)?,
+            decide_seconds: own.histogram(
                 "decide_seconds",
                 "Deciding for all devices of a policy.",
                 &DECIDE_BUCKETS,
             )?,
-            prediction_error: histogram(
-                registry,
+            prediction_error: own.histogram(
                 "prediction_error_ratio",
                 "How far predicted total times were off, as a share of the measured ones.",
                 &ERROR_BUCKETS,
             )?,
-            observe_failures: counters(
-                registry,
+            observe_failures: own.counters(
                 "observe_failures_total",
                 "Signals that could not be asked for.",
                 &["signal", "reason"],
             )?,
-            decisions: counters(
-                registry,
-                "decisions_total",
-                "What sweeps of devices came to.",
-                &["outcome"],
-            )?,
-            orders: add(registry, IntCounter::new("autotiler_controller_orders_total", "Orders written."))?,
-            order_failures: counters(registry, "order_failures_total", "Orders not written.", &["reason"])?,
-            unheard: counters(registry, "telemetry_rejected_total", "Telemetry not taken.", &["reason"])?,
-            status_writes: counters(registry, "status_writes_total", "Writes of status.", &["result"])?,
-            leader: gauge(registry, "leader", "Whether this process leads, 0 or 1.")?,
-            devices: gauge(registry, "devices", "Devices that follow a policy and speak.")?,
-            policies: gauge(registry, "policies", "Policies in force.")?,
+            decisions: own.counters("decisions_total", "What sweeps of devices came to.", &["outcome"])?,
+            orders: own.counter("orders_total", "Orders written.")?,
+            order_failures: own.counters("order_failures_total", "Orders not written.", &["reason"])?,
+            unheard: own.counters("telemetry_rejected_total", "Telemetry not taken.", &["reason"])?,
+            status_writes: own.counters("status_writes_total", "Writes of status.", &["result"])?,
+            leader: own.gauge("leader", "Whether this process leads, 0 or 1.")?,
+            devices: own.gauge("devices", "Devices that follow a policy and speak.")?,
+            policies: own.gauge("policies", "Policies in force.")?,
         };
         for signal in SIGNALS {
             for reason in ["unreachable", "slow", "not_prometheus", "refused", "empty"] {
@@ -117,40 +108,4 @@ impl ControllerMetrics {
             self.prediction_error.observe(forecast.error_ratio());
         }
     }
-}
-
-fn add<C: Collector + Clone + 'static>(
-    registry: &Registry,
-    made: Result<C, prometheus::Error>,
-) -> Result<C, prometheus::Error> {
-    let collector = made?;
-    registry.register(Box::new(collector.clone()))?;
-    Ok(collector)
-}
-
-fn name(what: &str) -> String {
-    format!("autotiler_controller_{what}")
-}
-
-fn histogram(
-    registry: &Registry,
-    what: &str,
-    help: &str,
-    buckets: &[f64],
-) -> Result<Histogram, prometheus::Error> {
-    let options = HistogramOpts::new(name(what), help).buckets(buckets.to_vec());
-    add(registry, Histogram::with_opts(options))
-}
-
-fn counters(
-    registry: &Registry,
-    what: &str,
-    help: &str,
-    labels: &[&str],
-) -> Result<IntCounterVec, prometheus::Error> {
-    add(registry, IntCounterVec::new(Opts::new(name(what), help), labels))
-}
-
-fn gauge(registry: &Registry, what: &str, help: &str) -> Result<Gauge, prometheus::Error> {
-    add(registry, Gauge::new(name(what), help))
 }

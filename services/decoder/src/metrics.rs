@@ -1,11 +1,9 @@
 //! What the decoder counts.
 
 use autotiler_core::wire::LossReason;
-use autotiler_runtime::{StageTimes, bytes_buckets};
+use autotiler_runtime::{Component, StageTimes, bytes_buckets};
 use autotiler_transport::DropReason;
-use prometheus::{
-    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, core::Collector,
-};
+use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, Registry};
 
 /// Stages of a frame, as in [`autotiler_core::wire::ServerTimes`].
 pub(crate) const STAGES: [&str; 4] = ["queue", "decode", "tail", "boxes"];
@@ -48,41 +46,38 @@ impl DecoderMetrics {
     /// # Errors
     /// When a name is registered already.
     pub(crate) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let batch = "Frames that shared a run of the tail.";
+        let own = Component::new(registry, "decoder");
         let metrics = Self {
             stages: StageTimes::register(registry, "decoder", &STAGES)?,
-            frame_bytes: add(registry, histogram("frame_bytes", "Frame messages.", bytes_buckets())?)?,
-            batch_frames: add(registry, histogram("batch_frames", batch, BATCH_BUCKETS.to_vec())?)?,
-            queue_frames: gauge(registry, "queue_frames", "Frames taken on and not yet answered.")?,
-            missed_frames: counter(
-                registry,
+            frame_bytes: own.histogram("frame_bytes", "Frame messages.", &bytes_buckets())?,
+            batch_frames: own.histogram(
+                "batch_frames",
+                "Frames that shared a run of the tail.",
+                &BATCH_BUCKETS,
+            )?,
+            queue_frames: own.whole_gauge("queue_frames", "Frames taken on and not yet answered.")?,
+            missed_frames: own.counter(
                 "missed_frames_total",
                 "Frames that the NATS client lost before they were read; they get no answer.",
             )?,
-            ffmpeg_respawns: counter(
-                registry,
-                "ffmpeg_respawns_total",
-                "HEVC sessions started again after a fault.",
-            )?,
-            ffmpeg_sessions: gauge(registry, "ffmpeg_sessions", "Open HEVC sessions.")?,
-            nats_up: gauge(registry, "nats_up", "1 while the link to nats-server is up.")?,
-            json_lines_dropped: counter(
-                registry,
+            ffmpeg_respawns: own
+                .counter("ffmpeg_respawns_total", "HEVC sessions started again after a fault.")?,
+            ffmpeg_sessions: own.whole_gauge("ffmpeg_sessions", "Open HEVC sessions.")?,
+            nats_up: own.whole_gauge("nats_up", "1 while the link to nats-server is up.")?,
+            json_lines_dropped: own.counter(
                 "json_lines_dropped_total",
                 "Lines of JSON that standard output did not take in time.",
             )?,
-            frames: counters(registry, "frames_total", "Frames answered, by outcome.", "outcome")?,
-            undelivered: counters(
-                registry,
+            frames: own.counters("frames_total", "Frames answered, by outcome.", &["outcome"])?,
+            undelivered: own.counters(
                 "undelivered_answers_total",
                 "Answers that were not handed to nats-server, by reason.",
-                "reason",
+                &["reason"],
             )?,
-            parameter_requests: counters(
-                registry,
+            parameter_requests: own.counters(
                 "parameter_requests_total",
                 "Requests to devices for parameter sets, by outcome.",
-                "outcome",
+                &["outcome"],
             )?,
         };
         metrics.show_all_series();
@@ -116,36 +111,6 @@ impl DecoderMetrics {
             self.parameter_requests.with_label_values(&[outcome]);
         }
     }
-}
-
-fn name(what: &str) -> String {
-    format!("autotiler_decoder_{what}")
-}
-
-fn add<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> Result<C, prometheus::Error> {
-    registry.register(Box::new(metric.clone()))?;
-    Ok(metric)
-}
-
-fn histogram(what: &str, help: &str, buckets: Vec<f64>) -> Result<Histogram, prometheus::Error> {
-    Histogram::with_opts(HistogramOpts::new(name(what), help).buckets(buckets))
-}
-
-fn gauge(registry: &Registry, what: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
-    add(registry, IntGauge::new(name(what), help)?)
-}
-
-fn counter(registry: &Registry, what: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
-    add(registry, IntCounter::new(name(what), help)?)
-}
-
-fn counters(
-    registry: &Registry,
-    what: &str,
-    help: &str,
-    label: &str,
-) -> Result<IntCounterVec, prometheus::Error> {
-    add(registry, IntCounterVec::new(Opts::new(name(what), help), &[label])?)
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! What the gateway shows of itself.
 
+use autotiler_runtime::Component;
 use autotiler_transport::Unheard;
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Registry};
 
 /// Label of words for which there was no room.
 pub const TOO_MANY_DEVICES: &str = "too_many_devices";
@@ -23,15 +24,12 @@ impl GatewayMetrics {
     /// # Errors
     /// When a name is taken.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let refused = Opts::new("autotiler_gateway_telemetry_refused_total", "Telemetry that was not taken.");
+        let own = Component::new(registry, "gateway");
         let metrics = Self {
-            heard: IntCounter::new("autotiler_gateway_telemetry_total", "Telemetry that was taken.")?,
-            refused: IntCounterVec::new(refused, &["reason"])?,
-            devices: IntGauge::new("autotiler_gateway_devices", "Devices that speak.")?,
+            heard: own.counter("telemetry_total", "Telemetry that was taken.")?,
+            refused: own.counters("telemetry_refused_total", "Telemetry that was not taken.", &["reason"])?,
+            devices: own.whole_gauge("devices", "Devices that speak.")?,
         };
-        registry.register(Box::new(metrics.heard.clone()))?;
-        registry.register(Box::new(metrics.refused.clone()))?;
-        registry.register(Box::new(metrics.devices.clone()))?;
         for reason in Unheard::LABELS.into_iter().chain([TOO_MANY_DEVICES]) {
             metrics.refused.with_label_values(&[reason]);
         }

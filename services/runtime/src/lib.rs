@@ -11,6 +11,6 @@ pub mod shutdown;
 
 pub use admin::{Admin, AdminError};
 pub use log::{LogError, LogFormat, LogOptions};
-pub use metrics::{SECONDS_BUCKETS, StageTimes, bytes_buckets};
+pub use metrics::{Component, SECONDS_BUCKETS, StageTimes, bytes_buckets};
 pub use readiness::{Latch, Readiness};
 pub use shutdown::{DeadlinePassed, SignalError, cancel_on_signal, drain_with_deadline};

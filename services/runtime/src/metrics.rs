@@ -2,9 +2,13 @@
 //!
 //! Names are `autotiler_<component>_<what>_<unit>[_total]`, units are base units, labels come from fixed sets.
 
+mod component;
+
 use std::time::{Duration, Instant};
 
 use prometheus::{HistogramOpts, HistogramVec, Registry};
+
+pub use component::Component;
 
 /// Upper bounds for durations of stages and of whole frames, in seconds: 0.25 ms to 8 s.
 pub const SECONDS_BUCKETS: &[f64] = &[
