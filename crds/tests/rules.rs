@@ -10,6 +10,7 @@ use autotiler_crds::{
     AutoTilerPolicy, EdgeDevice, PartitionProfile,
     manifest::{self, ManifestError},
 };
+use json_patch::merge;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -23,25 +24,6 @@ struct Broken {
 
 fn text(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
-}
-
-/// JSON merge patch (RFC 7386).
-fn merge(into: &mut Value, patch: &Value) {
-    let Value::Object(fields) = patch else {
-        into.clone_from(patch);
-        return;
-    };
-    if !into.is_object() {
-        *into = Value::Object(serde_json::Map::new());
-    }
-    let object = into.as_object_mut().unwrap();
-    for (name, patch) in fields {
-        if patch.is_null() {
-            object.remove(name);
-        } else {
-            merge(object.entry(name).or_insert(Value::Null), patch);
-        }
-    }
 }
 
 fn parse(kind: &str, value: &Value) -> Result<(), ManifestError> {

@@ -61,33 +61,12 @@ fn a_forecast_is_tested_by_frames_that_come_after_it() {
 
 fn report(point: &str, guarded_for_ms: Option<u64>) -> Report {
     let point: OperatingPoint = point.parse().unwrap();
+    let device = "cam".parse::<DeviceId>().unwrap();
     let telemetry = Telemetry {
-        device: "cam".parse::<DeviceId>().unwrap(),
-        device_class: "slow".to_owned(),
-        network: Digest([1; 32]),
-        uptime_ms: 1_000,
         epoch: Epoch(1),
-        point,
-        assigned: point,
         guarded_for_ms,
-        guard_moves: 0,
-        switches: 0,
-        last_switch_gap_us: None,
-        refused: None,
-        uplink_bps: None,
-        rtt_us: None,
-        queue_age_us: 0,
-        backlog_bits: 0,
         frames_per_second: 10.0,
-        stage_us: Default::default(),
-        server_us: Default::default(),
-        total_us: Default::default(),
-        captured: 0,
-        sent: 0,
-        received: 0,
-        dropped: Default::default(),
-        lost: Default::default(),
-        cut_permille: 0,
+        ..Telemetry::at_start(device, "slow".to_owned(), Digest([1; 32]), point)
     };
     Report { telemetry: Arc::new(telemetry), at: Duration::ZERO, frames_per_second: Some(10.0) }
 }

@@ -205,6 +205,38 @@ impl BadTelemetry {
 }
 
 impl Telemetry {
+    /// What a device says that has just started at `point`: it has obeyed no order, seen no frame and measured nothing.
+    pub fn at_start(device: DeviceId, device_class: String, network: Digest, point: OperatingPoint) -> Self {
+        Self {
+            device,
+            device_class,
+            network,
+            uptime_ms: 0,
+            epoch: Epoch(0),
+            point,
+            assigned: point,
+            guarded_for_ms: None,
+            guard_moves: 0,
+            switches: 0,
+            last_switch_gap_us: None,
+            refused: None,
+            uplink_bps: None,
+            rtt_us: None,
+            queue_age_us: 0,
+            backlog_bits: 0,
+            frames_per_second: 0.0,
+            stage_us: StageMicros::default(),
+            server_us: ServerMicros::default(),
+            total_us: TotalMicros::default(),
+            captured: 0,
+            sent: 0,
+            received: 0,
+            dropped: BTreeMap::new(),
+            lost: BTreeMap::new(),
+            cut_permille: 0,
+        }
+    }
+
     /// Reads telemetry from outside.
     ///
     /// # Errors

@@ -4,11 +4,7 @@
 
 use std::time::Duration;
 
-use autotiler_core::{
-    DeviceId, Digest, Epoch, OperatingPoint,
-    order::Order,
-    telemetry::{ServerMicros, StageMicros, Telemetry, TotalMicros},
-};
+use autotiler_core::{DeviceId, Digest, Epoch, OperatingPoint, order::Order, telemetry::Telemetry};
 use autotiler_transport::{
     ConnectOptions, Connection, OrderBook, TelemetrySubscriber, connect,
     orders::{OpenError, OrderWatch, PutError},
@@ -117,34 +113,7 @@ async fn telemetry_of_all_devices_is_heard_and_impostors_are_named() {
     let (speaker, listener) = (connected(&server).await, connected(&server).await);
     let mut heard = TelemetrySubscriber::subscribe(&listener).await.unwrap();
     let point = OperatingPoint::device_only();
-    let telemetry = Telemetry {
-        device: device(),
-        device_class: "pi-5".to_owned(),
-        network: Digest([1; 32]),
-        uptime_ms: 1,
-        epoch: Epoch(0),
-        point,
-        assigned: point,
-        guarded_for_ms: None,
-        guard_moves: 0,
-        switches: 0,
-        last_switch_gap_us: None,
-        refused: None,
-        uplink_bps: None,
-        rtt_us: None,
-        queue_age_us: 0,
-        backlog_bits: 0,
-        frames_per_second: 10.0,
-        stage_us: StageMicros::default(),
-        server_us: ServerMicros::default(),
-        total_us: TotalMicros::default(),
-        captured: 1,
-        sent: 1,
-        received: 1,
-        dropped: [].into(),
-        lost: [].into(),
-        cut_permille: 0,
-    };
+    let telemetry = Telemetry::at_start(device(), "pi-5".to_owned(), Digest([1; 32]), point);
     publish_telemetry(&speaker, &telemetry).await.unwrap();
     assert_eq!(timeout(LONG, heard.next()).await.unwrap().unwrap().unwrap(), telemetry);
     let subject = autotiler_transport::subject::telemetry(&"cam-1".parse().unwrap());

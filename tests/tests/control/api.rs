@@ -7,6 +7,7 @@ use autotiler_crds::{
 };
 use autotiler_tests::KubeServer;
 use futures::StreamExt;
+use json_patch::merge;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{
     Api, Client, ResourceExt,
@@ -48,25 +49,6 @@ fn kind(client: &Client, kind: &str) -> (Value, Api<DynamicObject>) {
         _ => ("profile", ApiResource::erase::<PartitionProfile>(&())),
     };
     (example(file), Api::default_namespaced_with(client.clone(), &resource))
-}
-
-/// JSON merge patch (RFC 7386).
-fn merge(into: &mut Value, patch: &Value) {
-    let Value::Object(fields) = patch else {
-        into.clone_from(patch);
-        return;
-    };
-    if !into.is_object() {
-        *into = json!({});
-    }
-    let object = into.as_object_mut().unwrap();
-    for (name, patch) in fields {
-        if patch.is_null() {
-            object.remove(name);
-        } else {
-            merge(object.entry(name).or_insert(Value::Null), patch);
-        }
-    }
 }
 
 /// A server with our definitions, applied as people do: from the YAML in the tree.

@@ -1,7 +1,6 @@
 //! A device that obeys every order at once and says so.
 
 use std::{
-    collections::BTreeMap,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -9,11 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use autotiler_core::{
-    Digest, Epoch, OperatingPoint,
-    order::Order,
-    telemetry::{ServerMicros, StageMicros, Telemetry, TotalMicros},
-};
+use autotiler_core::{Digest, Epoch, OperatingPoint, order::Order, telemetry::Telemetry};
 use autotiler_transport::{ConnectOptions, OrderBook, connect, publish_telemetry};
 use tokio::runtime::Runtime;
 
@@ -88,31 +83,9 @@ impl Device {
 pub(crate) fn word(name: &str, epoch: Epoch, uptime_ms: u64) -> Telemetry {
     let point: OperatingPoint = "server-only,bits=75k".parse().unwrap();
     Telemetry {
-        device: name.parse().unwrap(),
-        device_class: "slow".to_owned(),
-        network: NETWORK,
         uptime_ms,
         epoch,
-        point,
-        assigned: point,
-        guarded_for_ms: None,
-        guard_moves: 0,
-        switches: 0,
-        last_switch_gap_us: None,
-        refused: None,
-        uplink_bps: None,
-        rtt_us: None,
-        queue_age_us: 0,
-        backlog_bits: 0,
         frames_per_second: 10.0,
-        stage_us: StageMicros::default(),
-        server_us: ServerMicros::default(),
-        total_us: TotalMicros::default(),
-        captured: 0,
-        sent: 0,
-        received: 0,
-        dropped: BTreeMap::new(),
-        lost: BTreeMap::new(),
-        cut_permille: 0,
+        ..Telemetry::at_start(name.parse().unwrap(), "slow".to_owned(), NETWORK, point)
     }
 }
