@@ -112,20 +112,26 @@ impl PolicyEntry {
     }
 }
 
+impl Matches {
+    /// Whether `device` follows the policy called `name`.
+    pub fn is_won(&self, device: &DeviceId, name: &PolicyName) -> bool {
+        self.winner.get(device).is_some_and(|winner| winner.name == *name)
+    }
+}
+
 impl Catalog {
     /// Matches policies and devices; `reporting` are those that telemetry names.
-    pub fn matches(&self, reporting: impl IntoIterator<Item = DeviceId>) -> Matches {
+    pub fn matches<'d>(&self, reporting: impl IntoIterator<Item = &'d DeviceId>) -> Matches {
         let mut ranked = self.policies.clone();
         ranked.sort_by_cached_key(|policy| policy.rank());
+        let unknown = DeviceEntry::default();
         let unlisted = reporting
             .into_iter()
-            .filter(|device| self.any_device && !self.devices.contains_key(device))
-            .map(|device| (device, DeviceEntry::default()));
+            .filter(|device| self.any_device && !self.devices.contains_key(*device))
+            .map(|device| (device, &unknown));
         let mut matches = Matches::default();
-        for (device, entry) in
-            self.devices.iter().map(|(id, entry)| (id.clone(), entry.clone())).chain(unlisted)
-        {
-            let mut selecting = ranked.iter().filter(|policy| policy.selects(&entry));
+        for (device, entry) in self.devices.iter().chain(unlisted) {
+            let mut selecting = ranked.iter().filter(|policy| policy.selects(entry));
             let Some(winner) = selecting.next() else { continue };
             for loser in selecting {
                 matches
@@ -134,7 +140,7 @@ impl Catalog {
                     .or_default()
                     .push((device.clone(), winner.name.clone()));
             }
-            matches.winner.insert(device, winner.clone());
+            matches.winner.insert(device.clone(), winner.clone());
         }
         matches
     }
@@ -227,7 +233,7 @@ pub(crate) mod tests {
         ];
         let matches = |policies: &[PolicyEntry]| {
             let policies = policies.iter().cloned().map(Arc::new).collect();
-            Catalog { policies, any_device: true, ..Catalog::default() }.matches([device("cam")])
+            Catalog { policies, any_device: true, ..Catalog::default() }.matches([&device("cam")])
         };
         let all = matches(&policies);
         assert_eq!(all.winner[&device("cam")].name.0, "high");
@@ -250,7 +256,7 @@ pub(crate) mod tests {
             let policy = PolicyEntry { namespace: Some("x".to_owned()), selector, ..policy("p") };
             let catalog =
                 Catalog { policies: vec![Arc::new(policy)], devices: devices.clone(), ..Catalog::default() };
-            catalog.matches([device("c")]).winner.into_keys().map(|id| id.to_string()).collect::<Vec<_>>()
+            catalog.matches([&device("c")]).winner.into_keys().map(|id| id.to_string()).collect::<Vec<_>>()
         };
         assert_eq!((selects("north"), selects("south")), (vec!["a".to_owned()], vec![]));
     }

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use lease::{Lease, LeaseError};
 
-use crate::{run::sweep_all, sweep::Surroundings};
+use crate::{schedule::sweep_all, sweep::Surroundings};
 
 /// Field manager of everything that the controller writes.
 pub const FIELD_MANAGER: &str = "autotiler-controller";

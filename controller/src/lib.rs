@@ -13,6 +13,7 @@ pub mod fleet;
 pub mod metrics;
 pub mod observe;
 pub mod run;
+mod schedule;
 pub mod sweep;
 
 pub use args::Args;

@@ -1,7 +1,6 @@
 //! The process: connects, watches, sweeps, and gives back what it holds.
 
 use std::{
-    collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -12,26 +11,22 @@ use autotiler_transport::{
     Connection, LinkState, OrderBook, TelemetrySubscriber, connect, orders::OpenError,
 };
 use prometheus::Registry;
-use tokio::{sync::watch, time::Instant as TokioInstant};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     args::{Config, Source},
     board::Board,
-    catalog::{Catalog, PolicyName},
     cluster, files,
     fleet::Fleet,
     metrics::ControllerMetrics,
     observe::Observer,
-    sweep::{Surroundings, Sweeper},
+    schedule::sweep_all,
+    sweep::Surroundings,
 };
 
-/// Longest wait for something to change when no policy is due.
-const IDLE: Duration = Duration::from_secs(1);
 /// Between tries to open the orders' store.
 const RETRY: Duration = Duration::from_secs(1);
-/// Silent devices are forgotten after this.
-const FORGET_AFTER: Duration = Duration::from_secs(600);
 
 /// Runs until `cancel` is cancelled, or until it may not go on: a lost Lease, refused credentials.
 ///
@@ -144,46 +139,6 @@ async fn watch_link(connection: Connection, latch: autotiler_runtime::Latch) {
         latch.set(*link.borrow_and_update() == LinkState::Up);
         if link.changed().await.is_err() {
             return;
-        }
-    }
-}
-
-/// Sweeps each policy at its own interval, until `cancel` is cancelled. A sweep under way is finished.
-pub(crate) async fn sweep_all(
-    around: Surroundings,
-    mut catalog: watch::Receiver<Arc<Catalog>>,
-    cancel: CancellationToken,
-) {
-    let mut due: HashMap<PolicyName, TokioInstant> = HashMap::new();
-    let mut sweeper = Sweeper::new(around.clone());
-    while !cancel.is_cancelled() {
-        let current = catalog.borrow_and_update().clone();
-        let now = around.start.elapsed();
-        around.fleet.forget(now, FORGET_AFTER);
-        let speaking = around.fleet.speaking(now);
-        let matches = current.matches(speaking.keys().cloned());
-        around.metrics.policies.set(current.policies.len() as f64);
-        let followed = speaking.keys().filter(|device| matches.winner.contains_key(*device)).count();
-        around.metrics.devices.set(followed as f64);
-        due.retain(|name, _| current.policies.iter().any(|policy| policy.name == *name));
-        around.board.retain_policies(|name| due.contains_key(name));
-        sweeper.forget(&matches);
-        for policy in &current.policies {
-            let at = TokioInstant::now();
-            if due.get(&policy.name).is_some_and(|due| *due > at) {
-                continue;
-            }
-            sweeper.sweep(policy, &current, &matches).await;
-            // A sweep that took long is not made up for.
-            let next = due.get(&policy.name).map_or(at, |due| *due) + policy.prometheus.interval;
-            due.insert(policy.name.clone(), next.max(at));
-        }
-        let next = due.values().min().copied().unwrap_or_else(|| TokioInstant::now() + IDLE);
-        tokio::select! {
-            () = tokio::time::sleep_until(next.min(TokioInstant::now() + IDLE)) => {}
-            () = cancel.cancelled() => {}
-            // A new policy is not kept waiting.
-            _ = catalog.changed() => {}
         }
     }
 }
