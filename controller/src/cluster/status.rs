@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use autotiler_core::decision::{Predicted as CorePredicted, Signal, Unmet, Verdict};
+use autotiler_core::decision::{Predicted as CorePredicted, Signal, Verdict};
 use autotiler_crds::{
     AutoTilerPolicyStatus, BitRate, Condition, EdgeDeviceStatus, HumanDuration, Time,
     device::{Applied, Assignment, DecisionInputs, Guarded, PastAssignment, Predicted, RunnerUp},
@@ -311,9 +311,8 @@ fn limited(devices: &[&Explained]) -> Said {
         .iter()
         .find(|one| one.limited && matches!(one.decided.outcome, Outcome::Decided(Verdict::Held(_))));
     match (unmet, spent) {
-        (Some((one, Unmet { constraint, .. })), _) => {
-            let message =
-                format!("{constraint:?} cannot be met on {}: autotiler explain {}", one.device, one.device);
+        (Some((one, unmet)), _) => {
+            let message = format!("on {}: {unmet}; autotiler explain {} says more", one.device, one.device);
             said("Limited", true, "Infeasible", message)
         }
         (None, Some(one)) => {

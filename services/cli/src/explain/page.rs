@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// One line for each device.
 pub(super) fn list(devices: &Value) -> String {
@@ -49,14 +49,7 @@ pub(super) fn device(one: &Value, history: bool) -> String {
     line("total", total(one));
     line("outcome", outcome(&decided["outcome"]));
     if let Some(unmet) = decided["choice"]["unmet"].as_object() {
-        let constraint = unmet.get("constraint").map(text).unwrap_or_default();
-        line(
-            "infeasible",
-            format!(
-                "{constraint} cannot be met; the nearest is {}",
-                nearest(&constraint, unmet.get("nearest"))
-            ),
-        );
+        line("infeasible", infeasible(unmet));
     }
     let _ = write!(page, "\n{}\n", candidates(&decided["choice"], &decided["current"]));
     if history {
@@ -158,13 +151,17 @@ fn outcome(outcome: &Value) -> String {
     }
 }
 
-fn nearest(constraint: &str, value: Option<&Value>) -> String {
-    let value = value.and_then(Value::as_f64).unwrap_or_default();
-    match constraint {
-        "Latency" => format!("{:.0} ms", value / 1e3),
-        "Uplink" => format!("{:.0} kbit/s", value / 1e3),
-        _ => format!("{value:.0} thousandths"),
-    }
+fn infeasible(unmet: &Map<String, Value>) -> String {
+    let constraint = unmet.get("constraint").map(text).unwrap_or_default();
+    let [limit, nearest] = ["limit", "nearest"].map(|key| {
+        let Some(value) = unmet.get(key).and_then(Value::as_f64) else { return "-".to_owned() };
+        match constraint.as_str() {
+            "Latency" => format!("{:.0} ms", value / 1e3),
+            "Uplink" => format!("{:.0} kbit/s", value / 1e3),
+            _ => format!("{value:.0} thousandths"),
+        }
+    });
+    format!("{constraint} within {limit} cannot be met; the nearest that can is {nearest}")
 }
 
 /// Every candidate: the allowed first, the fastest on top.
@@ -284,7 +281,8 @@ mod tests {
                 "rtt": {"state": "stale", "ageS": 12.0}, "serverQueue": {"state": "absent"},
                 "inputs": {"serverQueueS": 0.003}, "current": "server-only,bits=75k",
                 "outcome": {"decided": {"held": {"window": {"leftMs": 1200}}}},
-                "choice": {"best": 1, "runnerUp": 0, "unmet": null, "judged": [
+                "choice": {"best": 1, "runnerUp": 0,
+                "unmet": {"constraint": "Latency", "limit": 150000, "nearest": 200000}, "judged": [
                     {"point": "server-only,bits=75k", "predicted": {"totalUs": 300000}, "uplinkBps": 750000,
                      "accuracyDropPermille": 10, "ruledOut": null},
                     {"point": "layer=20,cr=4,bits=12k", "predicted": {"totalUs": 200000}, "ruledOut": null},
@@ -298,6 +296,7 @@ mod tests {
             "absent; reckoned with 3.0 ms",
             "300.0 ms predicted, 320.0 ms measured; the last forecast was off by +10.0 %",
             "not for long enough yet; left: 1.2 s",
+            "Latency within 150 ms cannot be met; the nearest that can is 200 ms",
             "breaks the constraint Latency",
             "runner-up",
             "FirstAssignment",

@@ -1,10 +1,10 @@
 //! The best candidate, and for every other one what ruled it out.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use serde::Serialize;
 
-use super::{Candidate, Inputs, Objective, Policy, Predicted, candidates};
+use super::{Candidate, Constraints, Inputs, Objective, Policy, Predicted, candidates};
 use crate::profile::Profile;
 
 /// A candidate with its predicted times and what became of it.
@@ -50,8 +50,66 @@ pub enum Constraint {
 pub struct Unmet {
     /// What was given up; accuracy never is.
     pub constraint: Constraint,
-    /// What can be had instead, in the constraint's own unit: thousandths, bit/s, or microseconds.
+    /// What the policy asks for, in the constraint's own unit: thousandths, bit/s, or microseconds.
+    pub limit: u64,
+    /// What can be had instead, in the same unit.
     pub nearest: u64,
+}
+
+impl Constraint {
+    /// Its name in a policy, below `spec.objective.constraints`.
+    pub const fn field(self) -> &'static str {
+        match self {
+            Self::Accuracy => "maxAccuracyDropPermille",
+            Self::Uplink => "maxUplink",
+            Self::Latency => "maxLatency",
+        }
+    }
+
+    /// `value` in the constraint's own unit, for people.
+    pub fn show(self, value: u64) -> String {
+        match self {
+            Self::Accuracy => value.to_string(),
+            Self::Uplink => format!("{:.0} kbit/s", value as f64 / 1e3),
+            Self::Latency => format!("{:.0} ms", value as f64 / 1e3),
+        }
+    }
+
+    /// What `constraints` asks for, in the constraint's own unit; none where it asks for nothing.
+    fn limit(self, constraints: &Constraints) -> Option<u64> {
+        match self {
+            Self::Accuracy => Some(constraints.max_accuracy_drop_permille.into()),
+            Self::Uplink => constraints.max_uplink_bps,
+            Self::Latency => constraints.max_latency.map(micros),
+        }
+    }
+
+    /// What `judged` comes to, in the constraint's own unit.
+    fn value(self, judged: &Judged) -> u64 {
+        match self {
+            Self::Accuracy => judged.candidate.accuracy_drop_permille.into(),
+            Self::Uplink => judged.uplink_bps,
+            Self::Latency => judged.predicted.total_us,
+        }
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+impl Unmet {
+    /// What cannot be met: the constraint with what the policy asks for.
+    pub fn asked(&self) -> String {
+        format!("{} {}", self.constraint.field(), self.constraint.show(self.limit))
+    }
+}
+
+impl fmt::Display for Unmet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let nearest = self.constraint.show(self.nearest);
+        write!(f, "{} cannot be met; the nearest that can is {nearest}", self.asked())
+    }
 }
 
 /// What a decision knows when all candidates are judged.
@@ -104,37 +162,33 @@ pub fn choose(profile: &Profile, policy: &Policy, inputs: &Inputs) -> Choice {
     let mut judged: Vec<Judged> = candidates(profile, policy).into_iter().filter_map(judge).collect();
     rule_out_dominated(&mut judged);
 
-    let rank = |keep: &dyn Fn(&Judged) -> bool, key: &dyn Fn(&Judged) -> (u64, u64)| {
+    let rank = |keep: &dyn Fn(&Judged) -> bool, key: &dyn Fn(&Judged) -> (u64, u64, u64)| {
         let mut left: Vec<usize> = (0..judged.len()).filter(|&at| keep(&judged[at])).collect();
         left.sort_by_key(|&at| key(&judged[at]));
         left
     };
-    let usual = |one: &Judged| cost(one, policy.objective);
+    let usual = |one: &Judged| {
+        let (most, least) = cost(one, policy.objective);
+        (most, least, 0)
+    };
     let mut ranked = rank(&|one| one.ruled_out.is_none(), &usual);
     let mut unmet = None;
     if ranked.is_empty() {
         // Accurate first, then thin, then fast: what is given up last is what a person sees last.
-        let slow = |one: &Judged| one.ruled_out == Some(RuledOut::Breaks(Constraint::Latency));
-        let wide = |one: &Judged| one.ruled_out == Some(RuledOut::Breaks(Constraint::Uplink));
-        let coarse = |one: &Judged| one.ruled_out == Some(RuledOut::Breaks(Constraint::Accuracy));
-        let fastest = |one: &Judged| (one.predicted.total_us, one.uplink_bps);
-        let thinnest = |one: &Judged| (one.uplink_bps, one.predicted.total_us);
-        let nearest =
-            |ranked: &[usize], value: &dyn Fn(&Judged) -> u64| ranked.first().map(|&at| value(&judged[at]));
-        ranked = rank(&slow, &fastest);
-        unmet = nearest(&ranked, &|one| one.predicted.total_us)
-            .map(|nearest| Unmet { constraint: Constraint::Latency, nearest });
-        if unmet.is_none() {
-            ranked = rank(&wide, &thinnest);
-            unmet = nearest(&ranked, &|one| one.uplink_bps)
-                .map(|nearest| Unmet { constraint: Constraint::Uplink, nearest });
-        }
-        if unmet.is_none() {
-            // Shown, not chosen.
-            let by_drop =
-                |one: &Judged| (u64::from(one.candidate.accuracy_drop_permille), one.predicted.total_us);
-            unmet = nearest(&rank(&coarse, &by_drop), &|one| u64::from(one.candidate.accuracy_drop_permille))
-                .map(|nearest| Unmet { constraint: Constraint::Accuracy, nearest });
+        for constraint in [Constraint::Latency, Constraint::Uplink, Constraint::Accuracy] {
+            let breaks = |one: &Judged| one.ruled_out == Some(RuledOut::Breaks(constraint));
+            let least = |one: &Judged| {
+                let Judged { predicted, uplink_bps, .. } = one;
+                (constraint.value(one), predicted.total_us, *uplink_bps)
+            };
+            let nearest = rank(&breaks, &least);
+            let first = nearest.first().map(|&at| constraint.value(&judged[at]));
+            if let (Some(nearest_value), Some(limit)) = (first, constraint.limit(&policy.constraints)) {
+                unmet = Some(Unmet { constraint, limit, nearest: nearest_value });
+                // A point that is not accurate enough is shown, not chosen.
+                ranked = if constraint == Constraint::Accuracy { Vec::new() } else { nearest };
+                break;
+            }
         }
     }
     let (best, runner_up) = (ranked.first().copied(), ranked.get(1).copied());
@@ -232,12 +286,16 @@ mod tests {
     fn what_cannot_be_met_is_reported_with_the_nearest_that_can() {
         let hurry = limited(Constraints { max_latency: Some(Duration::from_millis(1)), ..OPEN });
         let choice = choose(&small(), &hurry, &inputs(50e6));
-        let Unmet { constraint, nearest } = choice.unmet.unwrap();
-        assert_eq!((constraint, nearest), (Constraint::Latency, choice.best().unwrap().predicted.total_us));
+        let unmet = choice.unmet.unwrap();
+        let fastest = choice.best().unwrap().predicted.total_us;
+        assert_eq!(unmet, Unmet { constraint: Constraint::Latency, limit: 1_000, nearest: fastest });
+        assert_eq!(unmet.to_string(), "maxLatency 1 ms cannot be met; the nearest that can is 92 ms");
 
         let rules = CandidateRules { device_only: Permission::Forbidden, ..CandidateRules::default() };
         let thin = Policy { candidates: rules, ..limited(Constraints { max_uplink_bps: Some(10), ..OPEN }) };
         assert_eq!(best(&thin, 50e6), "layer=30,cr=4,bits=9k");
+        let unmet = choose(&small(), &thin, &inputs(50e6)).unmet.unwrap();
+        assert_eq!(unmet.to_string(), "maxUplink 0 kbit/s cannot be met; the nearest that can is 90 kbit/s");
 
         let perfect = Policy {
             constraints: Constraints { max_accuracy_drop_permille: 0, ..OPEN },
@@ -249,7 +307,9 @@ mod tests {
             ..perfect
         };
         let choice = choose(&small(), &perfect, &inputs(50e6));
-        assert_eq!((choice.best, choice.unmet.unwrap().nearest), (None, 2), "accuracy is never given up");
+        assert_eq!(choice.best, None, "accuracy is never given up");
+        let says = choice.unmet.unwrap().to_string();
+        assert_eq!(says, "maxAccuracyDropPermille 0 cannot be met; the nearest that can is 2");
     }
 
     #[test]
