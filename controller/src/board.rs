@@ -5,9 +5,10 @@ mod series;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
-use autotiler_core::{DeviceId, order::Order, telemetry::Telemetry};
+use autotiler_core::{DeviceId, Digest, order::Order, telemetry::Telemetry};
 use axum::{
     Json, Router,
     extract::{Path, State},
@@ -20,12 +21,14 @@ use serde::Serialize;
 pub use series::BoardSeries;
 
 use crate::{
-    catalog::{Mode, PolicyName},
+    catalog::{Matches, Mode, PolicyName},
     control::{Assigned, Decided, Forecast, HistoryEntry},
 };
 
 /// A device whose last sweep is older has gone silent, in milliseconds.
 const SILENT_MS: u64 = 15_000;
+/// A device that has not spoken may yet do so, for this time after the first sweeps.
+const PATIENCE: Duration = Duration::from_millis(SILENT_MS);
 
 /// The newest of everything. Clones share it.
 #[derive(Debug, Clone, Default)]
@@ -33,8 +36,61 @@ pub struct Board(Arc<Mutex<Shown>>);
 
 #[derive(Debug, Default)]
 struct Shown {
-    devices: BTreeMap<DeviceId, Arc<Explained>>,
+    devices: BTreeMap<DeviceId, Seen>,
     policies: BTreeMap<PolicyName, PolicyState>,
+    /// Who follows whom, and since when that is known.
+    matches: Option<(Arc<Matches>, Instant)>,
+}
+
+/// A device that speaks.
+#[derive(Debug, Clone)]
+enum Seen {
+    InControl(Arc<Explained>),
+    LeftOut(PolicyName, LeftOut),
+}
+
+/// What is known of a device.
+#[derive(Debug, Clone)]
+pub enum Standing {
+    /// No policy selects it.
+    NoPolicy,
+    /// Its policy has never heard of it.
+    Silent(PolicyName),
+    /// It speaks, and its policy cannot decide for it.
+    LeftOut(PolicyName, LeftOut),
+    /// Its last sweep.
+    InControl(Arc<Explained>),
+}
+
+/// Why a policy cannot decide for a device that speaks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum LeftOut {
+    /// There is no usable profile.
+    NoProfile,
+    /// The profile was measured of another network.
+    #[serde(rename_all = "camelCase")]
+    OtherNetwork {
+        /// Digest of the device's network.
+        device: Digest,
+        /// Digest of the profile's network.
+        profile: Digest,
+    },
+}
+
+impl std::fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NoProfile => {
+                write!(f, "its policy has no usable profile: see its condition ProfileResolved")
+            }
+            Self::OtherNetwork { device, profile } => write!(
+                f,
+                "its network is {device}, and the profile was measured of {profile}: measure the device's network with \
+                 `autotiler profile`, or give the device the profile's"
+            ),
+        }
+    }
 }
 
 /// A device's last sweep.
@@ -98,6 +154,8 @@ pub struct PolicyState {
     pub errors: Vec<(&'static str, String)>,
     /// Devices that it selects and another policy has.
     pub lost: Vec<(DeviceId, PolicyName)>,
+    /// Devices that speak and that it cannot decide for.
+    pub left_out: Vec<(DeviceId, LeftOut)>,
     /// Whether its profile is there.
     pub profile: bool,
 }
@@ -105,17 +163,24 @@ pub struct PolicyState {
 impl Board {
     /// Shows a device's sweep.
     pub fn put(&self, explained: Explained) {
-        self.locked().devices.insert(explained.device.clone(), Arc::new(explained));
+        self.locked().devices.insert(explained.device.clone(), Seen::InControl(Arc::new(explained)));
     }
 
-    /// Shows a policy's sweep.
+    /// Shows a policy's sweep, and the devices that it left out.
     pub fn put_policy(&self, state: PolicyState) {
-        self.locked().policies.insert(state.name.clone(), state);
+        let mut shown = self.locked();
+        for (device, why) in &state.left_out {
+            shown.devices.insert(device.clone(), Seen::LeftOut(state.name.clone(), why.clone()));
+        }
+        shown.policies.insert(state.name.clone(), state);
     }
 
-    /// Takes down devices that are not to be `kept`.
-    pub fn retain(&self, kept: impl Fn(&DeviceId) -> bool) {
-        self.locked().devices.retain(|device, _| kept(device));
+    /// Takes down devices that follow no policy any more.
+    pub fn follow(&self, matches: Arc<Matches>) {
+        let mut shown = self.locked();
+        shown.devices.retain(|device, _| matches.winner.contains_key(device));
+        let since = shown.matches.as_ref().map_or_else(Instant::now, |(_, since)| *since);
+        shown.matches = Some((matches, since));
     }
 
     /// Takes down policies that are not to be `kept`.
@@ -125,12 +190,26 @@ impl Board {
 
     /// A device's last sweep.
     pub fn device(&self, device: &DeviceId) -> Option<Arc<Explained>> {
-        self.locked().devices.get(device).cloned()
+        self.locked().devices.get(device).and_then(Seen::explained)
     }
 
-    /// All devices' last sweeps.
+    /// All devices' last sweeps, by name.
     pub fn devices(&self) -> Vec<Arc<Explained>> {
-        self.locked().devices.values().cloned().collect()
+        self.locked().devices.values().filter_map(Seen::explained).collect()
+    }
+
+    /// What is known of `device`; none while it may yet speak, after a start.
+    pub fn standing(&self, device: &DeviceId) -> Option<Standing> {
+        let shown = self.locked();
+        let (matches, since) = shown.matches.as_ref()?;
+        match (matches.winner.get(device), shown.devices.get(device)) {
+            (None, _) => Some(Standing::NoPolicy),
+            (_, Some(Seen::InControl(explained))) => Some(Standing::InControl(explained.clone())),
+            (_, Some(Seen::LeftOut(policy, why))) => Some(Standing::LeftOut(policy.clone(), why.clone())),
+            (Some(policy), None) => {
+                (since.elapsed() >= PATIENCE).then(|| Standing::Silent(policy.name.clone()))
+            }
+        }
     }
 
     /// All policies.
@@ -161,6 +240,15 @@ impl Board {
     }
 }
 
+impl Seen {
+    fn explained(&self) -> Option<Arc<Explained>> {
+        match self {
+            Self::InControl(explained) => Some(explained.clone()),
+            Self::LeftOut(..) => None,
+        }
+    }
+}
+
 /// A line of the list.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -186,10 +274,14 @@ async fn devices(State(board): State<Board>) -> Json<Vec<Line>> {
 }
 
 async fn device(State(board): State<Board>, Path(name): Path<String>) -> Response {
-    let found = name.parse().ok().and_then(|device| board.device(&device));
+    let found = name.parse().ok().and_then(|device| board.standing(&device));
     match found {
-        Some(explained) => Json(&*explained).into_response(),
-        None => {
+        Some(Standing::InControl(explained)) => Json(&*explained).into_response(),
+        Some(Standing::LeftOut(policy, why)) => {
+            let says = format!("{} cannot decide for {name}: {why}\n", policy.0);
+            (StatusCode::NOT_FOUND, says).into_response()
+        }
+        _ => {
             let known: Vec<_> = board.devices().iter().take(20).map(|one| one.device.to_string()).collect();
             let known = if known.is_empty() { "none yet".to_owned() } else { known.join(", ") };
             (StatusCode::NOT_FOUND, format!("no device {name:?} is under control here; there are: {known}\n"))

@@ -75,7 +75,7 @@ pub(crate) async fn sweep_all(
 }
 
 /// Which policy each device follows now.
-fn match_all(around: &Surroundings, catalog: &Catalog) -> Matches {
+fn match_all(around: &Surroundings, catalog: &Catalog) -> Arc<Matches> {
     let now = around.start.elapsed();
     around.fleet.forget(now, FORGET_AFTER);
     let speaking = around.fleet.speaking(now);
@@ -83,7 +83,7 @@ fn match_all(around: &Surroundings, catalog: &Catalog) -> Matches {
     around.metrics.policies.set(catalog.policies.len() as f64);
     let followed = speaking.keys().filter(|device| matches.winner.contains_key(*device)).count();
     around.metrics.devices.set(followed as f64);
-    matches
+    Arc::new(matches)
 }
 
 impl Schedule {

@@ -18,7 +18,7 @@ use case::{Case, Swept, admit_all};
 use controlled::{Controlled, Stored};
 
 use crate::{
-    board::{Board, Explained, PolicyState},
+    board::{Board, Explained, LeftOut, PolicyState},
     catalog::{Matches, Mode},
     control::{Desired, unix_ms},
     fleet::Fleet,
@@ -64,15 +64,15 @@ impl Sweeper {
     }
 
     /// Forgets devices that follow no policy any more, or another.
-    pub fn forget(&mut self, matches: &Matches) {
+    pub fn forget(&mut self, matches: &Arc<Matches>) {
         self.devices.retain(|device, held| matches.is_won(device, &held.policy));
-        self.around.board.retain(|device| matches.winner.contains_key(device));
+        self.around.board.follow(matches.clone());
     }
 
     /// Sweeps the devices of the round's policy.
     pub(crate) async fn sweep(&mut self, round: &Round<'_>) {
         self.around.metrics.observe(round.observed);
-        let cases = round.cases(self.around.fleet.speaking(round.now));
+        let (cases, left_out) = round.cases(self.around.fleet.speaking(round.now));
         self.take_over(round, &cases).await;
         let swept = self.decide(round, cases);
         let wanted = self.wanted(round, &swept);
@@ -84,7 +84,7 @@ impl Sweeper {
                 }
             }
         }
-        self.show(round, &swept);
+        self.show(round, &swept, left_out);
     }
 
     /// Reads what the store holds for devices that are new to us, or come from another policy.
@@ -204,7 +204,7 @@ impl Sweeper {
         }
     }
 
-    fn show(&self, round: &Round<'_>, swept: &[Swept]) {
+    fn show(&self, round: &Round<'_>, swept: &[Swept], left_out: Vec<(DeviceId, LeftOut)>) {
         let Round { policy, catalog, matches, observed, .. } = round;
         for Swept { case, decided, .. } in swept {
             let Some(held) = self.devices.get(&case.device) else { continue };
@@ -233,6 +233,7 @@ impl Sweeper {
             shown: swept.len(),
             errors: observed.errors().map(|(signal, error)| (signal, error.to_string())).collect(),
             lost: matches.lost.get(&policy.name).cloned().unwrap_or_default(),
+            left_out,
             profile: catalog.profile(policy, None).is_some(),
         });
     }

@@ -10,9 +10,11 @@ use autotiler_core::{
     DeviceId,
     decision::{Proposal, Signal, admit},
     profile::Profile,
+    telemetry::Telemetry,
 };
 
 use crate::{
+    board::LeftOut,
     catalog::{Catalog, Matches, Pin, PolicyEntry},
     control::{Decided, Desired, HistoryEntry, Outcome, Signals, Sweep, unix_ms},
     fleet::Report,
@@ -56,22 +58,38 @@ pub(super) struct Swept {
 }
 
 impl Round<'_> {
-    /// The policy's devices of those `speaking`, where their network is the profile's.
-    pub(super) fn cases(&self, speaking: BTreeMap<DeviceId, Report>) -> Vec<Case> {
+    /// The policy's devices of those `speaking`, and those of them that it cannot decide for.
+    pub(super) fn cases(
+        &self,
+        speaking: BTreeMap<DeviceId, Report>,
+    ) -> (Vec<Case>, Vec<(DeviceId, LeftOut)>) {
         let own = speaking.into_iter().filter(|(device, _)| self.matches.is_won(device, &self.policy.name));
-        let mut cases: Vec<Case> = own.filter_map(|(device, report)| self.case(device, report)).collect();
+        let (mut cases, mut left_out) = (Vec::new(), Vec::new());
+        for (device, report) in own {
+            match self.profile(&device, &report) {
+                Ok(profile) => cases.push(self.case(device, report, profile)),
+                Err(why) => left_out.push((device, why)),
+            }
+        }
         let others_queue_s = median(cases.iter().filter_map(|case| case.signals.server_queue.fresh()));
         cases.iter_mut().for_each(|case| case.others_queue_s = others_queue_s);
-        cases
+        (cases, left_out)
     }
 
-    fn case(&self, device: DeviceId, report: Report) -> Option<Case> {
-        let entry = self.catalog.devices.get(&device);
-        let class = entry.and_then(|entry| entry.class.as_deref()).unwrap_or(&report.telemetry.device_class);
-        let profile = self.catalog.profile(self.policy, Some(class))?;
-        if profile.network() != report.telemetry.network {
-            return None;
+    /// The profile that fits the device's class, if it is of the device's network.
+    fn profile(&self, device: &DeviceId, report: &Report) -> Result<Arc<Profile>, LeftOut> {
+        let Telemetry { network, device_class, .. } = &*report.telemetry;
+        let entry = self.catalog.devices.get(device);
+        let class = entry.and_then(|entry| entry.class.as_deref()).unwrap_or(device_class);
+        let profile = self.catalog.profile(self.policy, Some(class)).ok_or(LeftOut::NoProfile)?;
+        if profile.network() == *network {
+            Ok(profile)
+        } else {
+            Err(LeftOut::OtherNetwork { device: *network, profile: profile.network() })
         }
+    }
+
+    fn case(&self, device: DeviceId, report: Report, profile: Arc<Profile>) -> Case {
         let judge = |samples: &Result<Samples, ObserveError>| {
             let sample = samples.as_ref().ok().and_then(|samples| samples.get(device.as_str()));
             let sample = sample.map(|sample| (sample.value, sample.age));
@@ -79,8 +97,8 @@ impl Round<'_> {
         };
         let Observed { uplink, rtt, server_queue } = self.observed;
         let signals = Signals { uplink: judge(uplink), rtt: judge(rtt), server_queue: judge(server_queue) };
-        let pin = entry.and_then(|entry| entry.pin);
-        Some(Case { device, report, profile, signals, pin, others_queue_s: 0.0 })
+        let pin = self.catalog.devices.get(&device).and_then(|entry| entry.pin);
+        Case { device, report, profile, signals, pin, others_queue_s: 0.0 }
     }
 }
 
