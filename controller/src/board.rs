@@ -22,7 +22,7 @@ pub use series::BoardSeries;
 
 use crate::{
     catalog::{Matches, Mode, PolicyName},
-    control::{Assigned, Decided, Forecast, HistoryEntry},
+    control::{Assigned, Decided, Drifted, Forecast, HistoryEntry},
 };
 
 /// A device whose last sweep is older has gone silent, in milliseconds.
@@ -123,6 +123,8 @@ pub struct Explained {
     pub decided: Decided,
     /// The newest prediction that has been tested.
     pub forecast: Option<Forecast>,
+    /// Stages that have long taken another time than the profile says.
+    pub drifted: Option<Drifted>,
     /// The last decisions, newest first.
     pub history: Vec<HistoryEntry>,
 }

@@ -5,6 +5,7 @@
 //! pinned, has it been blind for so long that the policy's fallback acts.
 
 mod decided;
+mod drifting;
 mod fallback;
 mod forecast;
 
@@ -24,6 +25,8 @@ use autotiler_core::{
 };
 
 pub use decided::{Assigned, Decided, Desired, HistoryEntry, Outcome, Reason, SeenInputs, unix_ms};
+use drifting::Drifting;
+pub use drifting::{Drifted, Part};
 use fallback::Blindness;
 pub use forecast::Forecast;
 use forecast::Forecaster;
@@ -80,7 +83,7 @@ pub struct DeviceControl {
     newest_sample: Option<Duration>,
     rtt_s: Option<f64>,
     queue_s: Option<f64>,
-    drift: Drift,
+    drifting: Drifting,
     switching: Switching,
     blindness: Blindness,
     forecaster: Forecaster,
@@ -102,7 +105,7 @@ impl DeviceControl {
             newest_sample: None,
             rtt_s: None,
             queue_s: None,
-            drift: Drift::default(),
+            drifting: Drifting::default(),
             switching: current.map_or_else(Switching::default, |point| Switching::resume(point, now)),
             blindness: Blindness::default(),
             forecaster: Forecaster::default(),
@@ -150,17 +153,8 @@ impl DeviceControl {
         }
         self.rtt_s = sweep.signals.rtt.fresh().or(self.rtt_s);
         self.queue_s = sweep.signals.server_queue.fresh().or(self.queue_s);
-        self.take_drift(sweep);
-    }
-
-    fn take_drift(&mut self, sweep: &Sweep<'_>) {
-        let telemetry = &sweep.report.telemetry;
-        let stages = &telemetry.stage_us;
-        let Some(head) = stages.head else { return };
-        let micros = head + stages.codec.unwrap_or(0) + stages.boxes.unwrap_or(0);
-        if let Some(point) = sweep.profile.find(telemetry.point.route) {
-            self.drift.observe(Duration::from_micros(micros), point.device.p50);
-        }
+        let waited = Duration::try_from_secs_f64(self.queue_s.unwrap_or(0.0)).unwrap_or_default();
+        self.drifting.take(sweep.now, &sweep.report.telemetry, sweep.profile, waited);
     }
 
     /// What is reckoned with; none before the first measurement.
@@ -170,7 +164,8 @@ impl DeviceControl {
             rtt_s: self.rtt_s?,
             server_queue_s: self.queue_s.unwrap_or(sweep.others_queue_s),
             frames_per_second: sweep.report.frames_per_second.filter(|fps| *fps > 0.0).unwrap_or(USUAL_FPS),
-            drift: self.drift,
+            drift: self.drifting.device,
+            server_drift: self.drifting.server,
         })
     }
 
@@ -266,6 +261,11 @@ impl DeviceControl {
         self.history.iter()
     }
 
+    /// Stages that have long taken another time than the profile says.
+    pub fn drifted(&self) -> Option<Drifted> {
+        self.drifting.drifted()
+    }
+
     /// The newest forecast that has been tested.
     pub fn forecast(&self) -> Option<Forecast> {
         self.forecaster.newest()
@@ -297,6 +297,7 @@ fn desired(sweep: &Sweep<'_>, point: OperatingPoint, inputs: Option<Inputs>) -> 
         server_queue_s: 0.0,
         frames_per_second: USUAL_FPS,
         drift: Drift::default(),
+        server_drift: Drift::default(),
     };
     let guard = policy.behavior.guard.and_then(|guard| {
         let safe_point = safe_point(profile, policy, &inputs.unwrap_or(idle))?;
@@ -313,4 +314,4 @@ fn desired(sweep: &Sweep<'_>, point: OperatingPoint, inputs: Option<Inputs>) -> 
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

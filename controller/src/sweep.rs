@@ -224,6 +224,7 @@ impl Sweeper {
                 telemetry: telemetry.clone(),
                 decided: decided.clone(),
                 forecast: held.control.forecast(),
+                drifted: held.control.drifted(),
                 history: held.control.history().cloned().collect(),
             });
         }

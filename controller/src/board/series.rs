@@ -23,6 +23,7 @@ pub struct BoardSeries {
 struct Series {
     predicted: GaugeVec,
     measured: GaugeVec,
+    drift: GaugeVec,
 }
 
 impl BoardSeries {
@@ -59,13 +60,20 @@ impl Collector for BoardSeries {
 impl Series {
     fn new() -> Result<Self, prometheus::Error> {
         Ok(Self {
-            predicted: of_device(
+            predicted: gauges(
                 "predicted_seconds",
                 "From capture to detections at the point in force, as predicted.",
+                &["device"],
             )?,
-            measured: of_device(
+            measured: gauges(
                 "measured_seconds",
                 "From capture to detections at the point in force, as the device measures it (median).",
+                &["device"],
+            )?,
+            drift: gauges(
+                "profile_drift_ratio",
+                "Measured stage times of a device, or of its server, against its profile's.",
+                &["device", "part"],
             )?,
         })
     }
@@ -79,13 +87,19 @@ impl Series {
         };
         set(&self.predicted, explained.predicted_us());
         set(&self.measured, explained.telemetry.total_us.p50);
+        if let Some(inputs) = &explained.decided.seen.inputs {
+            for (part, drift) in [("device", inputs.drift), ("server", inputs.server_drift)] {
+                let labels = [explained.device.as_str(), part];
+                self.drift.with_label_values(&labels).set(drift.factor());
+            }
+        }
     }
 
-    fn all(&self) -> [&dyn Collector; 2] {
-        [&self.predicted, &self.measured]
+    fn all(&self) -> [&dyn Collector; 3] {
+        [&self.predicted, &self.measured, &self.drift]
     }
 }
 
-fn of_device(what: &str, help: &str) -> Result<GaugeVec, prometheus::Error> {
-    GaugeVec::new(Opts::new(format!("autotiler_controller_{what}"), help), &["device"])
+fn gauges(what: &str, help: &str, labels: &[&str]) -> Result<GaugeVec, prometheus::Error> {
+    GaugeVec::new(Opts::new(format!("autotiler_controller_{what}"), help), labels)
 }

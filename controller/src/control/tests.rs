@@ -27,7 +27,7 @@ fn point(route: Route, device_ms: u64, bits: &[u32]) -> ProfilePoint {
     }
 }
 
-fn profile() -> Profile {
+pub(super) fn profile() -> Profile {
     let split = "layer=20,cr=4,bits=1".parse::<OperatingPoint>().unwrap().route;
     let points = vec![
         point(Route::DeviceOnly, 400, &[]),
@@ -59,7 +59,7 @@ fn a_forecast_is_tested_by_frames_that_come_after_it() {
     assert!((forecast.error_ratio() - 0.08462).abs() < 1e-9);
 }
 
-fn report(point: &str, guarded_for_ms: Option<u64>) -> Report {
+pub(super) fn report(point: &str, guarded_for_ms: Option<u64>) -> Report {
     let point: OperatingPoint = point.parse().unwrap();
     let device = "cam".parse::<DeviceId>().unwrap();
     let telemetry = Telemetry {

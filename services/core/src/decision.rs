@@ -12,6 +12,7 @@
 
 mod candidate;
 mod choice;
+mod drift;
 mod policy;
 mod predict;
 mod safe_point;
@@ -21,11 +22,12 @@ mod switching;
 
 pub use candidate::{Candidate, candidates};
 pub use choice::{Choice, Constraint, Judged, RuledOut, Unmet, choose};
+pub use drift::{Drift, DriftAlarm};
 pub use policy::{
     BadPolicy, Behavior, BitsMode, CandidateRules, Constraints, Fallback, FallbackAction, GuardPolicy,
     Metrics, Objective, Permission, Policy, SafePoint, SwitchBudget, Turn,
 };
-pub use predict::{Drift, FRAME_OVERHEAD_BITS, Inputs, Predicted};
+pub use predict::{FRAME_OVERHEAD_BITS, Inputs, Predicted};
 pub use safe_point::safe_point;
 pub use signal::{Signal, Warmup};
 pub use sweep::admit;

@@ -81,5 +81,6 @@ pub(crate) fn inputs(settings: &Settings, uplink_bps: f64) -> Inputs {
         server_queue_s: 0.0,
         frames_per_second: settings.frames_per_second,
         drift: Drift::default(),
+        server_drift: Drift::default(),
     }
 }

@@ -47,6 +47,7 @@ pub(super) fn device(one: &Value, history: bool) -> String {
     line("round trip", signal(&decided["rtt"], |seconds| format!("{:.0} ms", seconds * 1e3)));
     line("server queue", queue(decided));
     line("total", total(one));
+    line("drift", drift(one));
     line("outcome", outcome(&decided["outcome"]));
     if let Some(unmet) = decided["choice"]["unmet"].as_object() {
         line("infeasible", infeasible(unmet));
@@ -100,6 +101,18 @@ fn total(one: &Value) -> String {
         _ => String::new(),
     };
     format!("{predicted} predicted, {measured} measured{tested}")
+}
+
+/// How much longer stages take than the profile says.
+fn drift(one: &Value) -> String {
+    let inputs = &one["decided"]["inputs"];
+    let [device, server] = ["drift", "serverDrift"]
+        .map(|key| inputs[key].as_f64().map_or("-".to_owned(), |factor| format!("{factor:.2}")));
+    let told = match one["drifted"]["part"].as_str() {
+        Some(part) => format!("; the {part}'s is notable: `autotiler profile` measures anew"),
+        None => String::new(),
+    };
+    format!("device {device}, server {server} times what the profile says{told}")
 }
 
 fn signal(signal: &Value, show: impl Fn(f64) -> String) -> String {
@@ -275,11 +288,12 @@ mod tests {
             "device": "cam-0", "deviceClass": "pi", "policy": "edge/north", "mode": "Enforce", "epoch": 7, "synced": true,
             "order": {"point": "server-only,bits=75k", "reason": "first assignment"},
             "telemetry": {"point": "server-only,bits=75k", "totalUs": {"p50": 320000}},
+            "drifted": {"part": "device"},
             "forecast": {"point": "server-only,bits=75k", "predictedUs": 352000, "measuredUs": 320000},
             "decided": {
                 "uplink": {"state": "fresh", "value": 600e3, "ageS": 0.4}, "meanUplinkBps": 520e3,
                 "rtt": {"state": "stale", "ageS": 12.0}, "serverQueue": {"state": "absent"},
-                "inputs": {"serverQueueS": 0.003}, "current": "server-only,bits=75k",
+                "inputs": {"serverQueueS": 0.003, "drift": 1.5, "serverDrift": 1.0}, "current": "server-only,bits=75k",
                 "outcome": {"decided": {"held": {"window": {"leftMs": 1200}}}},
                 "choice": {"best": 1, "runnerUp": 0,
                 "unmet": {"constraint": "Latency", "limit": 150000, "nearest": 200000}, "judged": [
@@ -294,6 +308,7 @@ mod tests {
             "0.520 Mbit/s in the mean, newest 0.600 Mbit/s (0.4 s old)",
             "stale (12.0 s old)",
             "absent; reckoned with 3.0 ms",
+            "device 1.50, server 1.00 times what the profile says; the device's is notable",
             "300.0 ms predicted, 320.0 ms measured; the last forecast was off by +10.0 %",
             "not for long enough yet; left: 1.2 s",
             "Latency within 150 ms cannot be met; the nearest that can is 200 ms",

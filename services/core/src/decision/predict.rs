@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::Candidate;
+use super::{Candidate, Drift};
 use crate::{
     operating_point::Route,
     profile::{Profile, ProfilePoint},
@@ -32,38 +32,8 @@ pub struct Inputs {
     pub frames_per_second: f64,
     /// How much slower the device is than its profile.
     pub drift: Drift,
-}
-
-/// How much longer a device's stages take than its profile says.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-#[serde(transparent)]
-pub struct Drift(f64);
-
-impl Default for Drift {
-    fn default() -> Self {
-        Self(1.0)
-    }
-}
-
-impl Drift {
-    /// How much of the newest ratio goes into the mean.
-    const NEWEST: f64 = 0.2;
-    /// What is off by more is taken for a mistake of measuring.
-    const RANGE: (f64, f64) = (0.1, 10.0);
-
-    /// Takes what the device's stages took at a point for which the profile says `profiled`.
-    pub fn observe(&mut self, measured: Duration, profiled: Duration) {
-        let ratio = measured.as_secs_f64() / profiled.as_secs_f64();
-        if ratio.is_finite() && ratio > 0.0 {
-            let (low, high) = Self::RANGE;
-            self.0 += Self::NEWEST * (ratio.clamp(low, high) - self.0);
-        }
-    }
-
-    /// The factor on the profile's times.
-    pub fn factor(self) -> f64 {
-        self.0
-    }
+    /// How much slower the server is than the device's profile.
+    pub server_drift: Drift,
 }
 
 /// The parts of a frame's time, in microseconds.
@@ -97,7 +67,8 @@ impl Predicted {
         let wire_bits = if sent { f64::from(bits) + f64::from(FRAME_OVERHEAD_BITS) } else { 0.0 };
         let on_link = wire_bits / inputs.uplink_bps.max(LEAST_BPS);
         let (rtt, queue) = if sent { (inputs.rtt_s, inputs.server_queue_s) } else { (0.0, 0.0) };
-        let server = point.server_time(Duration::try_from_secs_f64(queue).unwrap_or_default()).as_secs_f64();
+        let server = point.server_time(Duration::try_from_secs_f64(queue).unwrap_or_default()).as_secs_f64()
+            * inputs.server_drift.factor();
         // Where the slowest stage takes more than a slot, results are that much rarer; a result stands for half of
         // the added time on average.
         let slot = inputs.frames_per_second.max(1e-3).recip();
@@ -130,6 +101,7 @@ pub(super) mod tests {
             server_queue_s: 0.0,
             frames_per_second: 10.0,
             drift: Drift::default(),
+            server_drift: Drift::default(),
         }
     }
 
@@ -157,11 +129,12 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_slow_device_moves_towards_what_it_measures() {
-        let mut drift = Drift::default();
-        (0..40).for_each(|_| drift.observe(Duration::from_millis(200), Duration::from_millis(100)));
-        assert!((drift.factor() - 2.0).abs() < 0.01);
-        drift.observe(Duration::from_millis(200), Duration::ZERO);
-        assert!((drift.factor() - 2.0).abs() < 0.01, "no profile is no ratio");
+    fn drift_of_device_and_server_is_reckoned_with() {
+        let mut twice = Drift::default();
+        (0..60).for_each(|_| twice.observe(Duration::from_millis(2), Duration::from_millis(1)));
+        let got = predict("server-only,bits=75k", &Inputs { server_drift: twice, ..inputs(1e6) });
+        assert_eq!((got.device_us, got.server_us), (20_000, 20_000));
+        let got = predict("server-only,bits=75k", &Inputs { drift: twice, ..inputs(1e6) });
+        assert_eq!((got.device_us, got.server_us), (40_000, 10_000));
     }
 }
