@@ -28,6 +28,7 @@ pub use decided::{Assigned, Decided, Desired, HistoryEntry, Outcome, Reason, See
 use drifting::Drifting;
 pub use drifting::{Drifted, Part};
 use fallback::Blindness;
+pub use fallback::{Acting, Then};
 pub use forecast::Forecast;
 use forecast::Forecaster;
 
@@ -86,6 +87,7 @@ pub struct DeviceControl {
     drifting: Drifting,
     switching: Switching,
     blindness: Blindness,
+    acting: Option<Acting>,
     forecaster: Forecaster,
     /// What was last ordered, and under which generation of which policy.
     ordered: Option<Desired>,
@@ -108,6 +110,7 @@ impl DeviceControl {
             drifting: Drifting::default(),
             switching: current.map_or_else(Switching::default, |point| Switching::resume(point, now)),
             blindness: Blindness::default(),
+            acting: None,
             forecaster: Forecaster::default(),
             ordered: order.map(Desired::of),
             terms: None,
@@ -135,7 +138,15 @@ impl DeviceControl {
         let forecast = self.forecaster.test(telemetry);
         self.forecaster.predict(telemetry.point, choice.as_ref().filter(|_| fresh && warm && !guarded));
         let (outcome, proposal) = self.outcome(sweep, guarded, fresh, warm, choice.as_ref());
-        Decided { seen, current: self.switching.current(), choice, outcome, proposal, forecast }
+        Decided {
+            seen,
+            current: self.switching.current(),
+            choice,
+            outcome,
+            fallback: self.acting,
+            proposal,
+            forecast,
+        }
     }
 
     /// Takes in what is new, unless the device guards: a dead link says nothing of the link after it.
@@ -178,6 +189,7 @@ impl DeviceControl {
         choice: Option<&Choice>,
     ) -> (Outcome, Option<Proposal>) {
         let PolicyEntry { policy, suspend, .. } = sweep.policy;
+        self.acting = None;
         if *suspend {
             self.switching.interrupt();
             return (Outcome::Suspended, None);
@@ -191,9 +203,10 @@ impl DeviceControl {
             self.switching.interrupt();
             return (Outcome::Guarded, None);
         }
-        if let Some(action) = self.blindness.observe(sweep.now, fresh, policy) {
+        self.acting = self.blindness.observe(sweep.now, fresh, policy);
+        if let Some(acting) = self.acting {
             self.switching.interrupt();
-            let to = action.and_then(|point| self.forced_to(point));
+            let to = acting.to.and_then(|point| self.forced_to(point));
             return (Outcome::Fallback, to);
         }
         let Some(choice) = choice.filter(|_| warm) else {

@@ -9,7 +9,7 @@ use autotiler_core::{
 };
 use serde::Serialize;
 
-use super::Forecast;
+use super::{Acting, Forecast};
 
 /// A device's sweep, with every reason.
 #[derive(Debug, Clone, Serialize)]
@@ -24,6 +24,8 @@ pub struct Decided {
     pub choice: Option<Choice>,
     /// What it came to.
     pub outcome: Outcome,
+    /// What the policy's fallback does, while it acts.
+    pub fallback: Option<Acting>,
     /// The switch that could be made.
     #[serde(skip)]
     pub proposal: Option<Proposal>,

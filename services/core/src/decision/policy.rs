@@ -1,6 +1,6 @@
 //! What a person wants, checked: no later step looks at the raw spec.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use serde::Serialize;
 
@@ -166,7 +166,7 @@ pub struct Fallback {
 }
 
 /// What a fallback does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum FallbackAction {
     /// Stay.
     Hold,
@@ -174,6 +174,16 @@ pub enum FallbackAction {
     Static(OperatingPoint),
     /// The whole network on the device.
     DeviceOnly,
+}
+
+impl fmt::Display for FallbackAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hold => f.write_str("Hold"),
+            Self::Static(point) => write!(f, "Static ({point})"),
+            Self::DeviceOnly => f.write_str("DeviceOnly"),
+        }
+    }
 }
 
 /// A policy that contradicts itself. The same rules stand in the schema; files pass here without an API server.
