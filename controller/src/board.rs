@@ -1,6 +1,8 @@
 //! Where people look: the last sweep of every device with its reasons, and how each policy does.
 
 mod series;
+mod standing;
+mod tally;
 
 use std::{
     collections::BTreeMap,
@@ -19,6 +21,8 @@ use axum::{
 use serde::Serialize;
 
 pub use series::BoardSeries;
+pub use standing::{LeftOut, Standing};
+pub use tally::Tally;
 
 use crate::{
     catalog::{Matches, Mode, PolicyName},
@@ -47,50 +51,6 @@ struct Shown {
 enum Seen {
     InControl(Arc<Explained>),
     LeftOut(PolicyName, LeftOut),
-}
-
-/// What is known of a device.
-#[derive(Debug, Clone)]
-pub enum Standing {
-    /// No policy selects it.
-    NoPolicy,
-    /// Its policy has never heard of it.
-    Silent(PolicyName),
-    /// It speaks, and its policy cannot decide for it.
-    LeftOut(PolicyName, LeftOut),
-    /// Its last sweep.
-    InControl(Arc<Explained>),
-}
-
-/// Why a policy cannot decide for a device that speaks.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum LeftOut {
-    /// There is no usable profile.
-    NoProfile,
-    /// The profile was measured of another network.
-    #[serde(rename_all = "camelCase")]
-    OtherNetwork {
-        /// Digest of the device's network.
-        device: Digest,
-        /// Digest of the profile's network.
-        profile: Digest,
-    },
-}
-
-impl std::fmt::Display for LeftOut {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::NoProfile => {
-                write!(f, "its policy has no usable profile: see its condition ProfileResolved")
-            }
-            Self::OtherNetwork { device, profile } => write!(
-                f,
-                "its network is {device}, and the profile was measured of {profile}: measure the device's network with \
-                 `autotiler profile`, or give the device the profile's"
-            ),
-        }
-    }
 }
 
 /// A device's last sweep.

@@ -8,7 +8,7 @@ use prometheus::{
     proto::MetricFamily,
 };
 
-use super::{Board, Explained};
+use super::{Board, Explained, PolicyState, Tally};
 use crate::control::unix_ms;
 
 /// The board, for a registry.
@@ -24,6 +24,7 @@ struct Series {
     predicted: GaugeVec,
     measured: GaugeVec,
     drift: GaugeVec,
+    devices: GaugeVec,
 }
 
 impl BoardSeries {
@@ -36,8 +37,11 @@ impl BoardSeries {
 
     fn series(&self) -> Result<Vec<MetricFamily>, prometheus::Error> {
         let (series, now_ms) = (Series::new()?, unix_ms(SystemTime::now()));
-        for explained in self.board.devices().iter().filter(|one| !one.is_silent(now_ms)) {
-            series.show(explained);
+        let devices = self.board.devices();
+        devices.iter().filter(|one| !one.is_silent(now_ms)).for_each(|one| series.show(one));
+        for state in self.board.policies() {
+            let own = devices.iter().filter(|one| one.policy == state.name);
+            series.show_policy(&state, Tally::of(own.map(|one| &**one)));
         }
         let families = series.all().into_iter().flat_map(Collector::collect);
         Ok(families.filter(|family| !family.get_metric().is_empty()).collect())
@@ -75,6 +79,7 @@ impl Series {
                 "Measured stage times of a device, or of its server, against its profile's.",
                 &["device", "part"],
             )?,
+            devices: gauges("policy_devices", "Devices of a policy, by state.", &["policy", "state"])?,
         })
     }
 
@@ -95,8 +100,15 @@ impl Series {
         }
     }
 
-    fn all(&self) -> [&dyn Collector; 3] {
-        [&self.predicted, &self.measured, &self.drift]
+    fn show_policy(&self, state: &PolicyState, tally: Tally) {
+        let matched = ("matched", u32::try_from(state.matched).unwrap_or(u32::MAX));
+        for (label, count) in std::iter::once(matched).chain(tally.named()) {
+            self.devices.with_label_values(&[state.name.0.as_str(), label]).set(count.into());
+        }
+    }
+
+    fn all(&self) -> [&dyn Collector; 4] {
+        [&self.predicted, &self.measured, &self.drift, &self.devices]
     }
 }
 
