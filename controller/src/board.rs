@@ -118,8 +118,8 @@ pub struct PolicyState {
     pub lost: Vec<(DeviceId, PolicyName)>,
     /// Devices that speak and that it cannot decide for.
     pub left_out: Vec<(DeviceId, LeftOut)>,
-    /// Whether its profile is there.
-    pub profile: bool,
+    /// Digest of its profile; none while that is not there.
+    pub profile: Option<Digest>,
 }
 
 impl Board {

@@ -7,7 +7,9 @@ use std::{
     time::SystemTime,
 };
 
-use autotiler_core::{DeviceId, OperatingPoint, Route, TargetBits, decision::Policy, profile::Profile};
+use autotiler_core::{
+    DeviceId, Digest, OperatingPoint, Route, TargetBits, decision::Policy, profile::Profile,
+};
 use kube::core::{Selector, SelectorExt as _};
 use serde::Serialize;
 
@@ -23,7 +25,7 @@ pub struct Catalog {
     /// Whether devices that only their telemetry names are under control too (files: `--devices all`).
     pub any_device: bool,
     /// Profiles by name; those of a cluster as `namespace/name`.
-    pub profiles: HashMap<String, Arc<Profile>>,
+    pub profiles: HashMap<String, ProfileEntry>,
 }
 
 /// Names a policy: `namespace/name`, or the name alone outside of a cluster.
@@ -56,6 +58,15 @@ pub struct PolicyEntry {
     pub policy: Policy,
     /// Where its signals come from.
     pub prometheus: PrometheusSettings,
+}
+
+/// One profile.
+#[derive(Debug, Clone)]
+pub struct ProfileEntry {
+    /// What was measured.
+    pub profile: Arc<Profile>,
+    /// Digest of the object that it stands in.
+    pub digest: Digest,
 }
 
 /// Whether decisions are carried out.
@@ -145,17 +156,22 @@ impl Catalog {
         matches
     }
 
+    /// Digest of the profile that `policy` names; none if it is not there.
+    pub fn profile_digest(&self, policy: &PolicyEntry) -> Option<Digest> {
+        self.profiles.get(&policy.profile).map(|entry| entry.digest)
+    }
+
     /// The profile of `policy` for devices of `class`: the one that it names, or one of the same network that was
     /// measured on that class.
     pub fn profile(&self, policy: &PolicyEntry, class: Option<&str>) -> Option<Arc<Profile>> {
-        let named = self.profiles.get(&policy.profile)?;
+        let named = &self.profiles.get(&policy.profile)?.profile;
         let fits = |profile: &&Arc<Profile>| {
             profile.network() == named.network() && Some(profile.device_class()) == class
         };
         let other = || {
-            let mut fitting: Vec<_> = self.profiles.iter().filter(|(_, profile)| fits(profile)).collect();
-            fitting.sort_by_key(|(name, _)| *name);
-            fitting.first().map(|(_, profile)| (*profile).clone())
+            let all = self.profiles.iter().map(|(name, entry)| (name, &entry.profile));
+            let fitting = all.filter(|(_, profile)| fits(profile));
+            fitting.min_by_key(|(name, _)| *name).map(|(_, profile)| profile.clone())
         };
         if class.is_none() || fits(&named) {
             Some(named.clone())

@@ -7,12 +7,12 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use autotiler_core::{DeviceId, profile::Profile};
+use autotiler_core::DeviceId;
 use autotiler_crds::{AutoTilerPolicy, PartitionProfile, manifest};
 use kube::ResourceExt;
 
 use crate::{
-    catalog::{Catalog, DeviceEntry},
+    catalog::{Catalog, DeviceEntry, ProfileEntry},
     cluster::convert,
 };
 
@@ -24,8 +24,8 @@ pub fn load(policy: &Path, profiles: &[PathBuf], devices: Option<&[DeviceId]>) -
     let mut catalog = Catalog { any_device: devices.is_none(), ..Catalog::default() };
     for path in profiles {
         let object: PartitionProfile = manifest::read(path)?;
-        let profile = Profile::try_from(&object.spec).with_context(|| format!("{}", path.display()))?;
-        catalog.profiles.insert(object.name_any(), Arc::new(profile));
+        let profile = ProfileEntry::try_from(&object.spec).with_context(|| format!("{}", path.display()))?;
+        catalog.profiles.insert(object.name_any(), profile);
     }
     let object: AutoTilerPolicy = manifest::read(policy)?;
     let mut entry = convert::policy(&object).with_context(|| format!("{}", policy.display()))?;

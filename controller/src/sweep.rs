@@ -235,7 +235,7 @@ impl Sweeper {
             errors: observed.errors().map(|(signal, error)| (signal, error.to_string())).collect(),
             lost: matches.lost.get(&policy.name).cloned().unwrap_or_default(),
             left_out,
-            profile: catalog.profile(policy, None).is_some(),
+            profile: catalog.profile_digest(policy),
         });
     }
 }

@@ -95,6 +95,20 @@ use crate::{bit_rate::BitRate, duration::HumanDuration, placement::PlacementRout
         json_path = ".status.conditions[?(@.type==\"Pinned\")].status",
         description = "Whether a pin holds it",
         priority = 1
+    ),
+    printcolumn(
+        name = "Drifted",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"ProfileDrifted\")].status",
+        description = "Whether its stages long take another time than its profile says",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
+        description = "Whether it is in control, or why not",
+        priority = 1
     )
 )]
 pub struct EdgeDeviceSpec {
@@ -150,7 +164,7 @@ pub struct EdgeDeviceStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 5))]
     pub history: Vec<PastAssignment>,
-    /// Ready, Synced, MetricsFresh, Fallback, Pinned.
+    /// Ready, Synced, MetricsFresh, Fallback, Pinned, ProfileDrifted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "conditions")]
     pub conditions: Vec<Condition>,

@@ -110,6 +110,17 @@ where
     }
 }
 
+/// Reads an object as the API server holds it, which has checked bounds and rules; what is not known is passed over.
+///
+/// # Errors
+/// [`ManifestError::Field`].
+pub fn decode<K: DeserializeOwned>(value: &Value) -> Result<K, ManifestError> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let field = error.path().to_string();
+        ManifestError::Field { field, source: error.into_inner() }
+    })
+}
+
 fn check_kind<K: Resource<DynamicType = ()>>(value: &Value) -> Result<(), ManifestError> {
     let said = |field| value.get(field).and_then(Value::as_str).unwrap_or("?");
     let found = format!("{} {}", said("apiVersion"), said("kind"));

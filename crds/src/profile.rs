@@ -4,6 +4,7 @@ use autotiler_core::Digest;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::schema::digest;
 
@@ -56,6 +57,14 @@ pub struct PartitionProfileSpec {
     /// The ways to share the work that were measured.
     #[schemars(length(min = 1, max = 64))]
     pub points: Vec<MeasuredPoint>,
+}
+
+impl PartitionProfileSpec {
+    /// SHA-256 of everything that was measured, whatever the object is called.
+    pub fn digest(&self) -> Digest {
+        let json = serde_json::to_vec(self).expect("numbers and texts always make JSON");
+        Digest(Sha256::digest(json).into())
+    }
 }
 
 /// One way to share the work, with its times, and its bits against accuracy.

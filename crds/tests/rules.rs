@@ -63,8 +63,11 @@ fn the_examples_are_what_decisions_are_made_of() {
     expected.constraints.max_latency = Some(std::time::Duration::from_millis(150));
     expected.constraints.max_uplink_bps = Some(4_000_000);
     assert_eq!(Policy::try_from(&policy.spec).unwrap(), expected);
-    let profile: PartitionProfile = manifest::parse(&text("examples/profile.yaml")).unwrap();
-    let profile = Profile::try_from(&profile.spec).unwrap();
+    let object: PartitionProfile = manifest::parse(&text("examples/profile.yaml")).unwrap();
+    let mut other = object.spec.clone();
+    other.points[1].device.p50_us += 1;
+    assert_ne!(object.spec.digest(), other.digest(), "a digest covers what was measured");
+    let profile = Profile::try_from(&object.spec).unwrap();
     assert_eq!(profile.points().len(), 3);
     assert_eq!(profile.points()[1].server[1].time.as_micros(), 25_900);
     assert_eq!(profile.points()[1].tiler.unwrap().to_string().get(..4), Some("0a1b"));

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::SystemTime};
 
 use autotiler_core::{DeviceId, decision::Policy, profile::Profile};
 use autotiler_crds::{
-    AutoTilerPolicy, EdgeDevice, PartitionProfile,
+    AutoTilerPolicy, EdgeDevice, PartitionProfile, PartitionProfileSpec,
     convert::{BadSpec, Pinned},
     policy::{Metrics, Mode as SpecMode, PrometheusSource},
 };
@@ -12,7 +12,7 @@ use kube::ResourceExt;
 
 use super::full_name;
 use crate::{
-    catalog::{DeviceEntry, Mode, Pin, PolicyEntry, PolicyName},
+    catalog::{DeviceEntry, Mode, Pin, PolicyEntry, PolicyName, ProfileEntry},
     observe::PrometheusSettings,
 };
 
@@ -92,7 +92,17 @@ pub fn device(object: &EdgeDevice) -> Result<(DeviceId, DeviceEntry), ConvertErr
 ///
 /// # Errors
 /// [`ConvertError`].
-pub fn profile(object: &PartitionProfile) -> Result<(String, Arc<Profile>), ConvertError> {
+pub fn profile(object: &PartitionProfile) -> Result<(String, ProfileEntry), ConvertError> {
     let name = full_name(object.namespace().as_deref(), &object.name_any());
-    Ok((name, Arc::new(Profile::try_from(&object.spec)?)))
+    Ok((name, ProfileEntry::try_from(&object.spec)?))
+}
+
+impl TryFrom<&PartitionProfileSpec> for ProfileEntry {
+    type Error = BadSpec;
+
+    /// # Errors
+    /// [`BadSpec`], which names the field or the point, and the fix.
+    fn try_from(spec: &PartitionProfileSpec) -> Result<Self, BadSpec> {
+        Ok(Self { profile: Arc::new(Profile::try_from(spec)?), digest: spec.digest() })
+    }
 }

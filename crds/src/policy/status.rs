@@ -13,7 +13,7 @@ pub struct AutoTilerPolicyStatus {
     /// The generation of the spec that this status is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Digest of the profile in force, as 64 hexadecimal digits.
+    /// SHA-256 of the spec of the PartitionProfile in force, as 64 hexadecimal digits.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub profile_digest: Option<String>,
@@ -24,7 +24,7 @@ pub struct AutoTilerPolicyStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub distribution: Vec<PointCount>,
-    /// Ready, Reconciling, Stalled, MetricsFresh, ProfileResolved, Fallback, Limited, Conflicted.
+    /// Ready, Reconciling, Stalled, MetricsFresh, ProfileResolved, Fallback, Limited, Conflicted, ProfileDrifted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "conditions")]
     pub conditions: Vec<Condition>,
@@ -44,6 +44,8 @@ pub struct DeviceCounts {
     pub fallback: u32,
     /// Devices that a pin holds.
     pub pinned: u32,
+    /// Devices whose stages long take another time than their profile says.
+    pub drifted: u32,
 }
 
 /// Devices at one operating point.
