@@ -1,6 +1,8 @@
 //! The controller in a cluster: watches what people want, leads or waits, reports.
 
 pub mod convert;
+mod event;
+mod guarded;
 mod lease;
 mod report;
 mod status;
@@ -106,4 +108,4 @@ pub(crate) fn full_name(namespace: Option<&str>, name: &str) -> String {
     namespace.map_or_else(|| name.to_owned(), |namespace| format!("{namespace}/{name}"))
 }
 
-pub(crate) type Objects = Arc<std::sync::Mutex<watch::Known>>;
+type Objects = Arc<std::sync::Mutex<watch::Known>>;
