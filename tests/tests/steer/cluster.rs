@@ -12,7 +12,7 @@ use crate::{
 
 pub(crate) struct Cluster {
     pub(crate) stand: Stand,
-    kube: KubeServer,
+    pub(crate) kube: KubeServer,
 }
 
 impl Cluster {
@@ -37,7 +37,7 @@ impl Cluster {
         cluster
     }
 
-    fn kubectl(&self, args: &[&str], input: &str) -> String {
+    pub(crate) fn kubectl(&self, args: &[&str], input: &str) -> String {
         let mut command = self.kube.kubectl().unwrap();
         command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -52,12 +52,12 @@ impl Cluster {
         self.kubectl(&["apply", "--server-side", "-f", "-"], object);
     }
 
-    fn object(&self, kind: &str, name: &str) -> Value {
+    pub(crate) fn object(&self, kind: &str, name: &str) -> Value {
         serde_json::from_str(&self.kubectl(&["get", kind, name, "-o", "json"], "")).unwrap()
     }
 
     /// The status of a condition, and its message.
-    fn condition(&self, kind: &str, name: &str, condition: &str) -> (String, String) {
+    pub(crate) fn condition(&self, kind: &str, name: &str, condition: &str) -> (String, String) {
         let object = self.object(kind, name);
         let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
         let found = conditions.into_iter().find(|one| one["type"] == condition).unwrap_or_default();

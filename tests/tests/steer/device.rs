@@ -26,6 +26,11 @@ pub(crate) struct Device {
 
 impl Device {
     pub(crate) fn start(nats: &str, name: &str) -> Self {
+        Self::speaking(nats, name, |word| word)
+    }
+
+    /// A device that says what `alter` makes of its words.
+    pub(crate) fn speaking(nats: &str, name: &str, alter: fn(Telemetry) -> Telemetry) -> Self {
         let runtime = Runtime::new().unwrap();
         let (orders, guards) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
         let options = ConnectOptions::new(vec![nats.parse().unwrap()], name);
@@ -57,7 +62,7 @@ impl Device {
                     captured: uptime_ms / 100,
                     ..word(device.as_str(), epoch, uptime_ms)
                 };
-                let _ = publish_telemetry(&connection, &word).await;
+                let _ = publish_telemetry(&connection, &alter(word)).await;
             }
         });
         Self { _runtime: runtime, orders, guards }

@@ -13,5 +13,6 @@ mod files;
 #[allow(dead_code, reason = "the other target uses all of it")]
 #[path = "../stream/model.rs"]
 mod model;
+mod reports;
 mod scale;
 mod stand;
