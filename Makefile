@@ -2,7 +2,7 @@
 # What they do stands in tests/setup/.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench train install clean-cache
+.PHONY: help demo test lint bench measure train install clean-cache
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ lint: ## the part of `make test` that runs no test
 bench: ## print the measured figures as ratios, in one run
 	@tests/setup/install demo
 	@eval "$$(tests/setup/env)" && cargo run --locked --release --package autotiler -- bench $(BENCH_ARGS)
+
+measure: ## print what adapting to the link reaches, beside what is wanted; root (MEASURE="--quick drop switches")
+	@tests/setup/measure $(MEASURE)
 
 train: ## build autotiler-train, which `autotiler train` hands over to (fetches libtorch)
 	@tests/setup/install test

@@ -1,7 +1,8 @@
-//! A real nats-server on a free port of the loopback, which a test can stop, kill and bring back.
+//! A real nats-server on a free port, by default of the loopback, which a test can stop, kill and bring back.
 
 use std::{
     fs, io,
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -46,6 +47,8 @@ pub struct NatsServerOptions {
     pub max_payload_bytes: Option<u32>,
     /// With JetStream, its files in the server's own folder.
     pub jetstream: bool,
+    /// Where it listens, if not on the loopback: at the server's end of a [`Link`](crate::Link).
+    pub host: Option<Ipv4Addr>,
 }
 
 /// A nats-server of this test alone.
@@ -78,9 +81,9 @@ impl NatsServer {
         Ok(server)
     }
 
-    /// `nats://127.0.0.1:PORT`; the same after [`Self::resume`].
+    /// `nats://HOST:PORT`; the same after [`Self::resume`].
     pub fn url(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.port)
+        format!("nats://{}:{}", self.host(), self.port)
     }
 
     /// Starts a stopped server again, at the same port; nothing to do when it runs.
@@ -151,10 +154,14 @@ impl NatsServer {
         Ok(self.process.as_ref().map_or(Ok(()), |process| process.signal(Signal::SIGCONT))?)
     }
 
+    fn host(&self) -> Ipv4Addr {
+        self.options.host.unwrap_or(Ipv4Addr::LOCALHOST)
+    }
+
     fn write_config(&self, ports: &Path) -> Result<PathBuf, NatsServerError> {
         // -1: any free port.
         let port = if self.port == 0 { -1 } else { i32::from(self.port) };
-        let mut config = format!("host: 127.0.0.1\nport: {port}\nports_file_dir: {ports:?}\n");
+        let mut config = format!("host: {}\nport: {port}\nports_file_dir: {ports:?}\n", self.host());
         if let Some(bytes) = self.options.max_payload_bytes {
             config += &format!("max_payload: {bytes}\n");
         }
@@ -194,7 +201,11 @@ mod tests {
 
     #[test]
     fn listens_with_the_payload_limit_asked_for() {
-        let options = NatsServerOptions { max_payload_bytes: Some(4096), jetstream: true };
+        let options = NatsServerOptions {
+            max_payload_bytes: Some(4096),
+            jetstream: true,
+            ..NatsServerOptions::default()
+        };
         let server = NatsServer::start_with(options).unwrap();
         let info = info(&server);
         assert_eq!(info["max_payload"], 4096);

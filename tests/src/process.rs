@@ -13,8 +13,9 @@ use std::{
 
 use nix::{
     errno::Errno,
+    sched::{CpuSet, sched_setaffinity},
     sys::signal::{Signal, kill, killpg},
-    unistd::Pid,
+    unistd::{Pid, SysconfVar, sysconf},
 };
 
 use crate::wait::{Late, wait_for, wait_until};
@@ -62,6 +63,15 @@ pub enum ProcessError {
         name: String,
         /// The signal.
         signal: Signal,
+        /// The system's own words.
+        #[source]
+        source: Errno,
+    },
+    /// It could not be bound to a core.
+    #[error("binding {name} to a core")]
+    Pin {
+        /// The process.
+        name: String,
         /// The system's own words.
         #[source]
         source: Errno,
@@ -169,6 +179,35 @@ impl Process {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
         let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
         Some(kib * 1024)
+    }
+
+    /// Lets it run on one core alone, with all threads that it has and will have.
+    ///
+    /// # Errors
+    /// [`ProcessError::Pin`].
+    pub fn pin(&self, core: usize) -> Result<(), ProcessError> {
+        let pin = |source| ProcessError::Pin { name: self.name.clone(), source };
+        let mut cores = CpuSet::new();
+        cores.set(core).map_err(pin)?;
+        let threads = fs::read_dir(format!("/proc/{}/task", self.pid())).into_iter().flatten().flatten();
+        for id in threads.filter_map(|thread| thread.file_name().to_str()?.parse().ok()) {
+            match sched_setaffinity(Pid::from_raw(id), &cores) {
+                // It has just ended.
+                Ok(()) | Err(Errno::ESRCH) => {}
+                Err(source) => return Err(pin(source)),
+            }
+        }
+        Ok(())
+    }
+
+    /// The processor time that it has used, without its children; `None` when it has ended.
+    pub fn processor_time(&self) -> Option<Duration> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).ok()?;
+        let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+        // Fields 14 and 15; the state was field 3.
+        let ticks = fields.nth(11)?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?;
+        let per_second = sysconf(SysconfVar::CLK_TCK).ok()??;
+        Some(Duration::from_secs_f64(ticks as f64 / per_second as f64))
     }
 
     /// Kills it with its group, and waits until nothing that it started runs any more; what has a group of its own
@@ -334,6 +373,16 @@ mod tests {
         let error = process.wait(Duration::from_millis(20)).unwrap_err();
         assert!(matches!(error, ProcessError::Late(_)), "{error}");
         assert!(process.resident_bytes().unwrap() > 0);
+        assert!(process.processor_time().is_some());
+    }
+
+    #[test]
+    fn a_pinned_process_has_one_core() {
+        let folder = tempfile::tempdir().unwrap();
+        let process = shell("sleep 1000", folder.path());
+        process.pin(0).unwrap();
+        let status = fs::read_to_string(format!("/proc/{}/status", process.pid())).unwrap();
+        assert!(status.contains("Cpus_allowed_list:\t0\n"), "{status}");
     }
 
     #[test]

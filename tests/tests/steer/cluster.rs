@@ -2,13 +2,23 @@
 
 use std::{io::Write as _, path::Path, process::Stdio};
 
+use autotiler_crds::EdgeDevice;
 use autotiler_tests::{KubeServer, Service};
+use futures::{StreamExt as _, stream};
+use kube::{
+    Api,
+    api::{ApiResource, DynamicObject, PostParams},
+};
 use serde_json::{Value, json as value};
+use tokio::runtime::Runtime;
 
 use crate::{
     device::Device,
     stand::{READY, Stand, THIN, WIDE, json, until},
 };
+
+/// Requests under way while thousands of objects are made.
+const CREATED_AT_ONCE: usize = 32;
 
 pub(crate) struct Cluster {
     pub(crate) stand: Stand,
@@ -18,6 +28,29 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// An API server with the CRDs, the profile, and devices with the label that policies here select by.
     pub(crate) fn new(devices: &[&str]) -> Self {
+        let cluster = Self::without_devices();
+        let items: Vec<_> = devices.iter().map(|device| camera(device)).collect();
+        cluster.apply(&value!({ "apiVersion": "v1", "kind": "List", "items": items }).to_string());
+        cluster
+    }
+
+    /// The same with thousands of devices, for which kubectl takes minutes.
+    pub(crate) fn crowded(devices: &[String]) -> Self {
+        let cluster = Self::without_devices();
+        let api = ApiResource::erase::<EdgeDevice>(&());
+        Runtime::new().unwrap().block_on(async {
+            let devices_api: Api<DynamicObject> =
+                Api::default_namespaced_with(cluster.kube.client().unwrap(), &api);
+            let create = async |device: &String| {
+                let object = serde_json::from_value(camera(device)).unwrap();
+                devices_api.create(&PostParams::default(), &object).await.unwrap();
+            };
+            stream::iter(devices).map(create).buffer_unordered(CREATED_AT_ONCE).collect::<Vec<_>>().await;
+        });
+        cluster
+    }
+
+    fn without_devices() -> Self {
         let (stand, kube) = (Stand::new(), KubeServer::start().unwrap());
         let cluster = Self { stand, kube };
         let crds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crds");
@@ -25,15 +58,6 @@ impl Cluster {
         cluster.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"], "");
         let profile = std::fs::read_to_string(cluster.stand.path("profile.yaml")).unwrap();
         cluster.apply(&profile);
-        let object = |device: &&str| {
-            value!({
-                "apiVersion": "autotiler.dev/v1alpha1", "kind": "EdgeDevice",
-                "metadata": {"name": device, "labels": {"site": "here"}},
-                "spec": {"deviceClass": "slow"}
-            })
-        };
-        let items: Vec<_> = devices.iter().map(object).collect();
-        cluster.apply(&value!({ "apiVersion": "v1", "kind": "List", "items": items }).to_string());
         cluster
     }
 
@@ -67,14 +91,28 @@ impl Cluster {
 
     /// Starts a controller; it is ready when it watches, whether it leads or not.
     pub(crate) fn controller(&self, name: &str) -> Service {
+        self.controller_with(name, &[])
+    }
+
+    /// The same, with more options.
+    pub(crate) fn controller_with(&self, name: &str, more: &[&str]) -> Service {
         let kubeconfig = self.kube.kubeconfig().display().to_string();
         let nats = self.stand.nats.url();
         let args = ["--nats", &nats, "--identity", name, "--lease", "3s", "--kubeconfig", &kubeconfig];
+        let args = [&args[..], more].concat();
         let mut controller =
             Service::start("autotiler-controller", name, args, self.stand.folder.path()).unwrap();
         controller.wait_ready(READY).unwrap();
         controller
     }
+}
+
+fn camera(name: &str) -> Value {
+    value!({
+        "apiVersion": "autotiler.dev/v1alpha1", "kind": "EdgeDevice",
+        "metadata": {"name": name, "labels": {"site": "here"}},
+        "spec": {"deviceClass": "slow"}
+    })
 }
 
 fn leads(controller: &Service) -> bool {

@@ -117,6 +117,24 @@ fn bad_files_end_it_before_a_socket_opens_with_field_and_fix() {
     }
 }
 
+#[test]
+fn a_device_whose_network_is_not_the_profiles_is_left_alone() {
+    let stand = Stand::new();
+    stand.exporter.show(&["cam"], Some(WIDE.0));
+    let profile = stand.path("profile.yaml");
+    let other = fs::read_to_string(&profile).unwrap().replace("'0707", "'0808");
+    fs::write(&profile, other).unwrap();
+    let device = Device::start(&stand.nats.url(), "cam");
+    let controller = stand.controller("controller", &stand.policy("p", ""));
+    let policy = || json(&controller, "/v1/policies")[0].clone();
+    until("the device to be heard", || policy()["matched"] == 1);
+    let sweeps = || controller.metrics().unwrap().sum("autotiler_controller_sweep_seconds_count", &[]);
+    let before = sweeps();
+    until("eight sweeps", || sweeps() >= before + 8.0);
+    assert_eq!(policy()["shown"], 0, "{:#}", policy());
+    assert!(device.orders().is_empty());
+}
+
 /// The real device, decoder and gateway; device-only is left out, for this machine needs no help.
 #[test]
 fn the_loop_closes_over_the_real_device_decoder_and_gateway() {

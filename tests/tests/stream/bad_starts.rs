@@ -44,7 +44,8 @@ fn services_wait_for_an_absent_nats_server_and_say_so() {
 
 #[test]
 fn a_too_small_payload_limit_is_found_at_the_start() {
-    let small = NatsServerOptions { max_payload_bytes: Some(PLANE_BYTES / 2), jetstream: false };
+    let small =
+        NatsServerOptions { max_payload_bytes: Some(PLANE_BYTES / 2), ..NatsServerOptions::default() };
     let rig = Rig::with(small);
     let mut edge = rig.edge("cam", POINT, &["--frames", "5"]);
     let words = refusal(&mut edge.service);

@@ -4,6 +4,7 @@ use autotiler_tests::{Process, Signal, wait_for, wait_until};
 use nix::sys::signal::kill;
 
 use crate::{
+    accounts::Accounts,
     model::{POINT, POINTS},
     rig::{AT_LAST, Edge, GOES_ON, READY, Rig},
 };
@@ -21,7 +22,7 @@ fn streaming(rig: &Rig, point: &str, more: &[&str]) -> Edge {
 }
 
 /// Stops it and closes its accounts; `accounts` itself holds them to `sent = received + lost`.
-fn stop(mut edge: Edge) -> crate::rig::Accounts {
+fn stop(mut edge: Edge) -> Accounts {
     edge.service.process().signal(Signal::SIGTERM).unwrap();
     edge.accounts()
 }

@@ -6,6 +6,10 @@
 // The lint's own exception for tests sees `#[test]` functions alone, not what they share.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod accounts;
+#[allow(dead_code, reason = "the other target uses all of it")]
+#[path = "../link/audit.rs"]
+mod audit;
 mod bad_starts;
 mod faults;
 mod guard;
@@ -14,4 +18,5 @@ mod orders;
 mod outputs;
 mod rig;
 mod sharing;
+mod switches;
 mod way;

@@ -12,8 +12,9 @@ use autotiler_transport::{ConnectOptions, OrderBook, TelemetrySubscriber, connec
 use tokio::runtime::Runtime;
 
 use crate::{
+    accounts::Accounts,
     model::{POINT, POINTS},
-    rig::{AT_LAST, Accounts, READY, Rig},
+    rig::{AT_LAST, READY, Rig},
 };
 
 /// What a controller does to one device, and hears of it.
@@ -87,13 +88,11 @@ pub(crate) fn with_store() -> Rig {
 
 /// Epoch, point and capture of each line, by sequence.
 fn frames(accounts: &Accounts) -> Vec<(u64, String, u64)> {
-    let mut lines: Vec<_> = accounts.lines.iter().collect();
-    lines.sort_by_key(|line| line["sequence"].as_u64());
-    let frame = |line: &&serde_json::Value| {
+    let frame = |line: &serde_json::Value| {
         let number = |key: &str| line[key].as_u64().unwrap();
         (number("epoch"), line["point"].as_str().unwrap().to_owned(), number("captured_us"))
     };
-    lines.iter().map(frame).collect()
+    accounts.in_order().into_iter().map(frame).collect()
 }
 
 #[test]

@@ -1,13 +1,12 @@
 //! What every scenario needs: a broker, a model, services, and the accounts at the end.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use autotiler_core::Digest;
 use autotiler_tests::{NatsServer, NatsServerOptions, Service, wait_until};
-use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::model;
+use crate::{accounts::Accounts, model};
 
 /// From the start of a service to its readiness, on a busy machine.
 pub(crate) const READY: Duration = Duration::from_secs(60);
@@ -116,50 +115,6 @@ impl Edge {
     pub(crate) fn accounts(mut self) -> Accounts {
         let status = self.service.process().wait(AT_LAST).unwrap();
         assert!(status.success(), "{status}: {}", self.service.process().stderr());
-        let report = serde_json::from_slice(&fs::read(&self.report).unwrap()).unwrap();
-        let results = fs::read_to_string(&self.results).unwrap_or_default();
-        let lines = results.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        let accounts = Accounts { report, lines };
-        accounts.assert_closed();
-        accounts
-    }
-}
-
-/// The accounts of one stream: the report, and a line for each frame.
-pub(crate) struct Accounts {
-    pub(crate) report: Value,
-    pub(crate) lines: Vec<Value>,
-}
-
-impl Accounts {
-    pub(crate) fn count(&self, what: &str) -> u64 {
-        self.report[what].as_u64().unwrap_or_else(|| panic!("{what} in {:#}", self.report))
-    }
-
-    /// The sum over all reasons.
-    pub(crate) fn sum(&self, what: &str) -> u64 {
-        let reasons = self.report[what].as_object().unwrap();
-        reasons.values().map(|count| count.as_u64().unwrap()).sum()
-    }
-
-    /// Every frame has exactly one fate, in the report as in the lines.
-    pub(crate) fn assert_closed(&self) {
-        let Self { report, lines } = self;
-        assert_eq!(self.count("captured"), self.count("sent") + self.sum("dropped"), "{report:#}");
-        assert_eq!(self.count("sent"), self.count("received") + self.sum("lost"), "{report:#}");
-        if lines.is_empty() {
-            return;
-        }
-        let with = |outcome: &str| lines.iter().filter(|line| line["outcome"] == outcome).count() as u64;
-        assert_eq!(with("received"), self.count("received"), "{report:#}");
-        assert_eq!(with("lost"), self.sum("lost"), "{report:#}");
-        assert_eq!(with("dropped"), self.sum("dropped"), "{report:#}");
-    }
-
-    /// All `frames` arrived and nothing went wrong.
-    pub(crate) fn assert_all_received(&self, frames: u64) {
-        for what in ["captured", "sent", "received"] {
-            assert_eq!(self.count(what), frames, "{:#}", self.report);
-        }
+        Accounts::read(&self.report, &self.results)
     }
 }
