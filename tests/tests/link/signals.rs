@@ -46,7 +46,7 @@ fn without_prometheus(away: Duration, fallback: &str, meanwhile: &str) {
 }
 
 #[test]
-fn without_prometheus_the_stream_goes_on_at_the_policys_fallback_and_recovers_by_itself() {
+fn without_prometheus_the_stream_goes_on_at_the_fallback_and_recovers_by_itself() {
     let fallback = "  fallback: {failureThreshold: 3, action: DeviceOnly}\n";
     without_prometheus(Duration::ZERO, fallback, "device-only");
 }
