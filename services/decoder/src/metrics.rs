@@ -27,6 +27,8 @@ pub(crate) struct DecoderMetrics {
     pub(crate) queue_frames: IntGauge,
     /// `autotiler_decoder_missed_frames_total`: lost by the NATS client before they were read, and not answered.
     pub(crate) missed_frames: IntCounter,
+    /// `autotiler_decoder_broker_refusals_total`: what the broker refused us for want of a right.
+    pub(crate) broker_refusals: IntCounter,
     /// `autotiler_decoder_ffmpeg_respawns_total`: sessions started again after a fault.
     pub(crate) ffmpeg_respawns: IntCounter,
     /// `autotiler_decoder_ffmpeg_sessions`: open HEVC sessions.
@@ -59,6 +61,10 @@ impl DecoderMetrics {
             missed_frames: own.counter(
                 "missed_frames_total",
                 "Frames that the NATS client lost before they were read; they get no answer.",
+            )?,
+            broker_refusals: own.counter(
+                "broker_refusals_total",
+                "Publications and subscriptions that the broker refused: the credentials do not allow them.",
             )?,
             ffmpeg_respawns: own
                 .counter("ffmpeg_respawns_total", "HEVC sessions started again after a fault.")?,

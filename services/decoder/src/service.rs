@@ -217,6 +217,8 @@ async fn watch_link(connection: Connection, nats: Latch, metrics: DecoderMetrics
         metrics.nats_up.set(i64::from(up));
         let missed = connection.slow_consumer_losses();
         metrics.missed_frames.inc_by(missed.saturating_sub(metrics.missed_frames.get()));
+        let refused = connection.refusals();
+        metrics.broker_refusals.inc_by(refused.saturating_sub(metrics.broker_refusals.get()));
         tokio::select! {
             Ok(()) = link.changed() => {}
             _ = tick.tick() => {}

@@ -30,6 +30,8 @@ use crate::{
 
 /// How often frames without an answer are looked for.
 const SWEEP: Duration = Duration::from_millis(50);
+/// How often what the broker refused is counted.
+const COUNT: Duration = Duration::from_secs(1);
 
 /// Why the device cannot use the broker.
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +95,7 @@ impl Link {
         connection.check_payload(needed).map_err(ConnectError::from)?;
         let answers = AnswerSubscriber::subscribe(&connection, &stream.device, stream.id).await?;
         tasks.spawn(take_answers(answers, ledger.clone()));
+        tasks.spawn(count_refusals(connection.clone(), metrics.clone()));
         let meter = guarding.meter.clone();
         tasks.spawn(watch_link(connection.clone(), needed, metrics, latch, meter));
         // Subscribed before the publisher starts: the first frame's decoder asks at once.
@@ -164,6 +167,15 @@ async fn watch_link(
         if link.changed().await.is_err() {
             return;
         }
+    }
+}
+
+/// Shows what the broker refuses, for ever.
+async fn count_refusals(connection: Connection, metrics: EdgeMetrics) {
+    let mut ticks = tokio::time::interval(COUNT);
+    loop {
+        ticks.tick().await;
+        metrics.broker_refusals.inc_by(connection.refusals().saturating_sub(metrics.broker_refusals.get()));
     }
 }
 

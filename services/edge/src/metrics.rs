@@ -58,6 +58,8 @@ pub struct EdgeMetrics {
     pub in_flight: Gauge,
     /// Whether the broker is there, 0 or 1.
     pub link_up: Gauge,
+    /// What the broker refused us for want of a right.
+    pub broker_refusals: IntCounter,
     /// Assignment that frames are made under.
     pub epoch: Gauge,
 }
@@ -100,6 +102,11 @@ impl EdgeMetrics {
             )?,
             in_flight: gauge(registry, "in_flight_frames", "Frames sent and not answered.")?,
             link_up: gauge(registry, "link_up", "Whether the broker is there, 0 or 1.")?,
+            broker_refusals: counter(
+                registry,
+                "broker_refusals_total",
+                "Publications and subscriptions that the broker refused: the credentials do not allow them.",
+            )?,
             epoch: gauge(registry, "epoch", "Assignment that frames are made under.")?,
         };
         for reason in DropReason::ALL {

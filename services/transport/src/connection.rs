@@ -14,6 +14,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::{
+    credentials,
     driver::Driver,
     drop_reason::DropReason,
     options::{Auth, ConnectOptions},
@@ -39,15 +40,24 @@ pub enum LinkState {
 pub struct Connection {
     client: Client,
     link: watch::Receiver<LinkState>,
-    slow_losses: Arc<AtomicU64>,
+    troubles: Arc<Troubles>,
     driver: Arc<Driver>,
+}
+
+/// What went wrong while the link was up, counted.
+#[derive(Debug, Default)]
+struct Troubles {
+    /// Messages lost because a subscription was full.
+    slow_losses: AtomicU64,
+    /// Publications and subscriptions that the broker refused.
+    refusals: AtomicU64,
 }
 
 /// A client, still without its driver.
 struct Made {
     client: Client,
     link: watch::Receiver<LinkState>,
-    slow_losses: Arc<AtomicU64>,
+    troubles: Arc<Troubles>,
 }
 
 /// Why no connection will come, however long one waits.
@@ -56,6 +66,15 @@ pub enum ConnectError {
     /// The credentials file cannot be used.
     #[error("reading the NATS credentials file {path}")]
     Credentials {
+        /// The file.
+        path: std::path::PathBuf,
+        /// The system's own words.
+        #[source]
+        source: io::Error,
+    },
+    /// The file of certificate authorities cannot be used.
+    #[error("reading the certificate authorities of nats-server {path} (--nats-ca)")]
+    Authorities {
         /// The file.
         path: std::path::PathBuf,
         /// The system's own words.
@@ -102,8 +121,8 @@ pub async fn connect(options: &ConnectOptions) -> Result<Connection, ConnectErro
     // The client's own tasks run where it is made.
     let made = driver.spawn(async move { try_until_made(&options).await });
     let made = made.await.map_err(|error| ConnectError::Thread(io::Error::other(error)))?;
-    let Made { client, link, slow_losses } = made?;
-    Ok(Connection { client, link, slow_losses, driver: Arc::new(driver) })
+    let Made { client, link, troubles } = made?;
+    Ok(Connection { client, link, troubles, driver: Arc::new(driver) })
 }
 
 async fn try_until_made(options: &ConnectOptions) -> Result<Made, ConnectError> {
@@ -114,12 +133,12 @@ async fn try_until_made(options: &ConnectOptions) -> Result<Made, ConnectError> 
     loop {
         attempt += 1;
         let (link_sender, link) = watch::channel(LinkState::Down);
-        let slow_losses = Arc::new(AtomicU64::new(0));
-        let client_options = client_options(options, link_sender, slow_losses.clone()).await?;
+        let troubles = Arc::new(Troubles::default());
+        let client_options = client_options(options, link_sender, troubles.clone()).await?;
         match client_options.connect(servers.clone()).await {
             Ok(client) => {
                 wait_for(&link, LinkState::Up).await;
-                return Ok(Made { client, link, slow_losses });
+                return Ok(Made { client, link, troubles });
             }
             Err(error) => match error.kind() {
                 ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
@@ -149,19 +168,31 @@ async fn wait_for(link: &watch::Receiver<LinkState>, state: LinkState) {
 async fn client_options(
     options: &ConnectOptions,
     link: watch::Sender<LinkState>,
-    slow_losses: Arc<AtomicU64>,
+    troubles: Arc<Troubles>,
 ) -> Result<async_nats::ConnectOptions, ConnectError> {
-    let client = async_nats::ConnectOptions::new();
+    let mut client = async_nats::ConnectOptions::new();
+    if let Some(path) = &options.ca {
+        // The library would try a file that is not there again and again.
+        let failed = |source| ConnectError::Authorities { path: path.clone(), source };
+        tokio::fs::metadata(path).await.map_err(failed)?;
+        client = client.add_root_certificates(path.clone());
+    }
     let client = match &options.auth {
         Auth::Anonymous => client,
         Auth::Token(token) => client.token(token.reveal().to_owned()),
         Auth::UserPassword { user, password } => {
             client.user_and_password(user.clone(), password.reveal().to_owned())
         }
-        Auth::CredentialsFile(path) => client
-            .credentials_file(path)
-            .await
-            .map_err(|source| ConnectError::Credentials { path: path.clone(), source })?,
+        Auth::CredentialsFile(path) => {
+            let failed = |source| ConnectError::Credentials { path: path.clone(), source };
+            let text = tokio::fs::read_to_string(path).await.map_err(failed)?;
+            let client = client.credentials(&text).map_err(failed)?;
+            // Everybody's own, so that nobody reads another's answers.
+            match credentials::inbox_prefix(&text) {
+                Some(prefix) => client.custom_inbox_prefix(prefix),
+                None => client,
+            }
+        }
     };
     let backoff = options.backoff;
     // The library also waits before its very first try, which our own loop has already timed.
@@ -174,12 +205,12 @@ async fn client_options(
         .connection_timeout(options.connect_timeout)
         .reconnect_delay_callback(delay)
         .event_callback(move |event| {
-            take_event(&event, &link, &slow_losses);
+            take_event(&event, &link, &troubles);
             std::future::ready(())
         }))
 }
 
-fn take_event(event: &Event, link: &watch::Sender<LinkState>, slow_losses: &AtomicU64) {
+fn take_event(event: &Event, link: &watch::Sender<LinkState>, troubles: &Troubles) {
     let to = |state| link.send_if_modified(|now| std::mem::replace(now, state) != state);
     match event {
         Event::Connected => {
@@ -196,10 +227,24 @@ fn take_event(event: &Event, link: &watch::Sender<LinkState>, slow_losses: &Atom
             to(LinkState::Down);
         }
         Event::SlowConsumer(_) => {
-            slow_losses.fetch_add(1, Ordering::Relaxed);
+            troubles.slow_losses.fetch_add(1, Ordering::Relaxed);
         }
+        Event::ServerError(error) if is_refusal(error) => {
+            let refusals = troubles.refusals.fetch_add(1, Ordering::Relaxed) + 1;
+            // Ever more seldom: whoever may not publish frames tries at their rate.
+            if refusals.is_power_of_two() {
+                tracing::error!(%error, refusals, "nats-server refuses: our credentials do not allow it");
+            }
+        }
+        Event::ServerError(error) => tracing::warn!(%error, "nats-server"),
         other => tracing::debug!(event = %other, "nats"),
     }
+}
+
+/// Whether the broker says that we may not publish or subscribe somewhere.
+fn is_refusal(error: &async_nats::ServerError) -> bool {
+    // The library has no variant for it.
+    error.to_string().to_lowercase().contains("permissions violation")
 }
 
 impl Connection {
@@ -239,7 +284,12 @@ impl Connection {
 
     /// Messages lost so far because a subscription of this connection was full.
     pub fn slow_consumer_losses(&self) -> u64 {
-        self.slow_losses.load(Ordering::Relaxed)
+        self.troubles.slow_losses.load(Ordering::Relaxed)
+    }
+
+    /// Publications and subscriptions that the broker has refused so far, for our credentials do not allow them.
+    pub fn refusals(&self) -> u64 {
+        self.troubles.refusals.load(Ordering::Relaxed)
     }
 
     /// Publishes a message that is of no use later: it is handed over now or not at all.

@@ -6,7 +6,7 @@ use futures::StreamExt;
 
 use crate::{
     connection::{Connection, SubscribeError},
-    subject::{DECODERS, FrameSubject},
+    subject::{AnswerSubject, DECODERS, FrameSubject},
 };
 
 /// One frame as it came.
@@ -16,7 +16,7 @@ pub struct InboundFrame {
     pub device: DeviceId,
     /// Header and access unit.
     pub payload: Bytes,
-    /// Where its answer goes; `None` when the sender wants none.
+    /// Where its answer goes; `None` when the sender wants none, or wants it where another device is answered.
     pub reply: Option<String>,
 }
 
@@ -47,12 +47,9 @@ impl FrameSubscriber {
         loop {
             let message = self.messages.as_mut()?.next().await?;
             match message.subject.as_str().parse::<FrameSubject>() {
-                Ok(subject) => {
-                    return Some(InboundFrame {
-                        device: subject.device,
-                        payload: message.payload,
-                        reply: message.reply.map(|reply| reply.as_str().to_owned()),
-                    });
+                Ok(FrameSubject { device, .. }) => {
+                    let reply = message.reply.and_then(|reply| own_reply(&device, reply.as_str()));
+                    return Some(InboundFrame { device, payload: message.payload, reply });
                 }
                 Err(error) => tracing::debug!(%error, "not a frame"),
             }
@@ -65,6 +62,18 @@ impl FrameSubscriber {
     pub async fn drain(&mut self) {
         if let Some(messages) = self.messages.take() {
             self.messages = self.connection.drain(messages).await;
+        }
+    }
+}
+
+/// `reply`, if `device` itself is answered there. The broker looks at nobody's right to a reply subject: a decoder
+/// that took any would publish in its own name wherever a device likes.
+fn own_reply(device: &DeviceId, reply: &str) -> Option<String> {
+    match reply.parse::<AnswerSubject>() {
+        Ok(subject) if subject.device == *device => Some(reply.to_owned()),
+        _ => {
+            tracing::warn!(%device, reply, "not answered: the reply subject is not the device's own");
+            None
         }
     }
 }

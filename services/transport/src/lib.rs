@@ -6,6 +6,7 @@
 pub mod answers;
 pub mod backoff;
 pub mod connection;
+mod credentials;
 mod driver;
 pub mod drop_reason;
 pub mod echo;

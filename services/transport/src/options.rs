@@ -19,7 +19,10 @@ pub struct NatsOptions {
         value_delimiter = ','
     )]
     pub urls: Vec<ServerUrl>,
-    /// A NATS credentials file (JWT and seed).
+    /// Who may have signed the certificate of a server at tls://HOST:PORT (PEM); without it, the system's authorities.
+    #[arg(long = "nats-ca", env = "AUTOTILER_NATS_CA", value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// A NATS credentials file (JWT and seed); `autotiler device add` makes one for a device.
     #[arg(
         long = "nats-credentials",
         env = "AUTOTILER_NATS_CREDENTIALS",
@@ -59,6 +62,8 @@ pub struct ConnectOptions {
     pub name: String,
     /// Who we are.
     pub auth: Auth,
+    /// Who may have signed the servers' certificates (PEM); without it, the system's authorities.
+    pub ca: Option<PathBuf>,
     /// Messages that may wait in one subscription; more are lost and counted as slow-consumer losses.
     pub subscription_capacity: usize,
     /// How often to ask whether a silent link lives. It is given up when three go without an answer.
@@ -116,7 +121,7 @@ impl NatsOptions {
             }
             _ => Auth::Anonymous,
         };
-        ConnectOptions { auth, ..ConnectOptions::new(self.urls.clone(), name) }
+        ConnectOptions { auth, ca: self.ca.clone(), ..ConnectOptions::new(self.urls.clone(), name) }
     }
 }
 
@@ -127,6 +132,7 @@ impl ConnectOptions {
             urls,
             name: name.into(),
             auth: Auth::Anonymous,
+            ca: None,
             subscription_capacity: 256,
             ping_interval: Duration::from_secs(1),
             connect_timeout: Duration::from_secs(2),

@@ -2,28 +2,38 @@
 //!
 //! The revision of a key is the fence: whoever did not see the newest order cannot replace it. Nothing here looks
 //! at what an order says, apart from reading it.
+//!
+//! A device follows its key without a consumer: the store says that it has taken an order on a subject of the
+//! device's own, and gives the kept one when asked. Both name the device in the subject, so that it needs no right
+//! by which it could read another's; the right to make a consumer would let it read all.
+
+mod watch;
 
 use async_nats::jetstream::{
     self, ErrorCode,
-    context::{CreateStreamError, CreateStreamErrorKind, KeyValueError},
+    context::{CreateStreamError, CreateStreamErrorKind, KeyValueError, UpdateStreamError},
     kv, stream,
 };
 use autotiler_core::{
     DeviceId,
     order::{BadOrder, MAX_ORDER_LEN, Order},
 };
-use futures::StreamExt;
 
-use crate::{backoff::Backoff, connection::Connection};
+use crate::{connection::Connection, subject};
+
+pub use watch::OrderWatch;
 
 /// Name of the bucket.
 pub const BUCKET: &str = "autotiler_orders";
+/// Name of the stream behind it.
+pub(crate) const STREAM: &str = "KV_autotiler_orders";
 
 /// The bucket of orders. Clones share it.
 #[derive(Debug, Clone)]
 pub struct OrderBook {
-    connection: Connection,
     store: kv::Store,
+    /// Kept open: the store alone would not.
+    _connection: Connection,
 }
 
 /// What a device's key holds.
@@ -47,6 +57,9 @@ pub enum OpenError {
     /// The bucket was made, and cannot be opened now.
     #[error("opening the bucket {BUCKET}")]
     Open(#[source] KeyValueError),
+    /// The bucket is of a version that did not say its orders, and cannot be changed now.
+    #[error("letting the bucket {BUCKET} say its orders")]
+    Update(#[source] UpdateStreamError),
 }
 
 /// Why an order was not written.
@@ -86,7 +99,7 @@ impl OrderBook {
     /// # Errors
     /// [`OpenError`]; only [`OpenError::NoJetStream`] is not mended by trying again.
     pub async fn open(connection: &Connection) -> Result<Self, OpenError> {
-        let context = async_nats::jetstream::new(connection.client().clone());
+        let context = jetstream::new(connection.client().clone());
         let store = match context.get_key_value(BUCKET).await {
             Ok(store) => store,
             Err(_) => {
@@ -94,7 +107,10 @@ impl OrderBook {
                 context.get_key_value(BUCKET).await.map_err(OpenError::Open)?
             }
         };
-        Ok(Self { connection: connection.clone(), store })
+        if store.stream.cached_info().config.republish.is_none() {
+            context.update_stream(&config()).await.map_err(OpenError::Update)?;
+        }
+        Ok(Self { store, _connection: connection.clone() })
     }
 
     /// Writes `order`, if the key of `device` is still at `expected` (0: never written). Yields its new revision.
@@ -118,29 +134,12 @@ impl OrderBook {
         let entry = self.store.entry(device.as_str()).await.map_err(failed)?;
         Ok(entry.map_or(Posted { revision: 0, order: None }, |entry| Posted::of(&entry)))
     }
-
-    /// Follows the key of `device`, from what it holds now.
-    pub fn watch(&self, device: &DeviceId) -> OrderWatch {
-        OrderWatch { book: self.clone(), device: device.clone(), watch: None, failures: 0 }
-    }
 }
 
 /// Makes the bucket; nothing to do where it is there. The library's own way asks for what nats-server 2.9 does not
 /// say yet.
 async fn make(context: &jetstream::Context) -> Result<(), OpenError> {
-    let config = stream::Config {
-        name: format!("KV_{BUCKET}"),
-        subjects: vec![format!("$KV.{BUCKET}.>")],
-        max_messages_per_subject: 1,
-        max_message_size: MAX_ORDER_LEN as i32,
-        discard: stream::DiscardPolicy::New,
-        allow_rollup: true,
-        deny_delete: true,
-        allow_direct: true,
-        num_replicas: 1,
-        ..stream::Config::default()
-    };
-    context.create_stream(config).await.map(|_| ()).map_err(|error| match error.kind() {
+    context.create_stream(config()).await.map(|_| ()).map_err(|error| match error.kind() {
         CreateStreamErrorKind::JetStreamUnavailable => OpenError::NoJetStream(error),
         CreateStreamErrorKind::JetStream(cause)
             if cause.error_code() == ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT =>
@@ -151,59 +150,24 @@ async fn make(context: &jetstream::Context) -> Result<(), OpenError> {
     })
 }
 
-/// The orders of one device as they come. A broken link only delays them.
-pub struct OrderWatch {
-    book: OrderBook,
-    device: DeviceId,
-    watch: Option<kv::Watch>,
-    failures: usize,
-}
-
-impl OrderWatch {
-    /// The next value; waits for one. After a broken link the newest comes again.
-    pub async fn next(&mut self) -> Posted {
-        loop {
-            self.book.connection.wait_up().await;
-            match &mut self.watch {
-                None => self.open().await,
-                Some(watch) => {
-                    // A watch does not notice by itself that the broker has forgotten it.
-                    let lost = self.book.connection.wait_down();
-                    let next = tokio::select! { next = watch.next() => next, () = lost => None };
-                    match next {
-                        Some(Ok(entry)) => {
-                            self.failures = 0;
-                            return Posted::of(&entry);
-                        }
-                        Some(Err(error)) => {
-                            tracing::debug!(%error, "watching orders");
-                            self.give_up().await;
-                        }
-                        None => self.give_up().await,
-                    }
-                }
-            }
-        }
-    }
-
-    async fn open(&mut self) {
-        match self.book.store.watch_with_history(self.device.as_str()).await {
-            Ok(watch) => self.watch = Some(watch),
-            Err(error) => {
-                tracing::debug!(%error, "watching orders");
-                // The bucket may be gone with the broker's memory.
-                if let Ok(book) = OrderBook::open(&self.book.connection).await {
-                    self.book = book;
-                }
-                self.give_up().await;
-            }
-        }
-    }
-
-    async fn give_up(&mut self) {
-        self.watch = None;
-        self.failures += 1;
-        tokio::time::sleep(Backoff::default().delay(self.failures)).await;
+/// What the bucket is like.
+fn config() -> stream::Config {
+    stream::Config {
+        name: STREAM.to_owned(),
+        subjects: vec![format!("$KV.{BUCKET}.>")],
+        max_messages_per_subject: 1,
+        max_message_size: MAX_ORDER_LEN as i32,
+        discard: stream::DiscardPolicy::New,
+        allow_rollup: true,
+        deny_delete: true,
+        allow_direct: true,
+        num_replicas: 1,
+        republish: Some(stream::Republish {
+            source: format!("$KV.{BUCKET}.>"),
+            destination: subject::order_prefix(),
+            headers_only: true,
+        }),
+        ..stream::Config::default()
     }
 }
 

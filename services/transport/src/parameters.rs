@@ -50,7 +50,11 @@ pub async fn request_parameters(
     timeout: Duration,
 ) -> Result<Bytes, ParameterError> {
     let question = Bytes::copy_from_slice(&digest.to_be_bytes());
-    let request = async_nats::Request::new().payload(question).timeout(Some(timeout));
+    // The library's own inbox, for its last token alone: it is as good as never the same.
+    let inbox = connection.client().new_inbox();
+    let token = inbox.rsplit_once('.').map_or(inbox.as_str(), |(_, token)| token);
+    let reply = subject::parameter_sets(device, token);
+    let request = async_nats::Request::new().payload(question).inbox(reply).timeout(Some(timeout));
     // A request that went down with the link has no answer to wait for.
     let answer = tokio::select! {
         answer = connection.client().send_request(subject::parameters(device), request) => {

@@ -5,12 +5,19 @@
 //! | `autotiler.v1.frame.<network>.<device>` | device to one decoder of the queue group [`DECODERS`] |
 //! | `autotiler.v1.detections.<device>.<stream>.<sequence>` | decoder to the device and whoever listens |
 //! | `autotiler.v1.params.<device>` | decoder asks the device for parameter sets, by digest |
+//! | `autotiler.v1.sets.<device>.<token>` | device to whoever asked for them |
 //! | `autotiler.v1.telemetry.<device>` | device to whoever listens |
 //! | `autotiler.v1.echo.<device>.<stream>` | device to itself, by way of the broker |
+//! | `autotiler.v1.order.<device>` | the store of orders to the device: that there is a new one |
 //!
 //! `<network>` is [`Digest::prefix`] as 16 hexadecimal digits: a decoder gets only frames of a network that
 //! it has. The detections subject is the reply subject of the frame, so that the broker itself says at
 //! once when there is no decoder.
+//!
+//! Each subject on which a device speaks, or is answered, names it: a right to publish or subscribe there is a right
+//! to nothing of another device ([`pattern`]).
+
+pub mod pattern;
 
 use std::{fmt, str::FromStr};
 
@@ -25,6 +32,10 @@ const DETECTIONS: &str = "autotiler.v1.detections";
 const PARAMS: &str = "autotiler.v1.params";
 const TELEMETRY: &str = "autotiler.v1.telemetry";
 const ECHO: &str = "autotiler.v1.echo";
+const SETS: &str = "autotiler.v1.sets";
+const ORDER: &str = "autotiler.v1.order";
+/// What the client library calls its inboxes.
+const INBOX: &str = "_INBOX";
 
 /// Why a text is no subject of ours.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -119,6 +130,22 @@ impl FromStr for AnswerSubject {
 /// Where `device` answers requests for its parameter sets.
 pub fn parameters(device: &DeviceId) -> String {
     format!("{PARAMS}.{device}")
+}
+
+/// Where `device` puts the parameter sets that were asked for under `token`. A reply subject of the asker's own would
+/// need a right to publish to other people's inboxes.
+pub(crate) fn parameter_sets(device: &DeviceId, token: &str) -> String {
+    format!("{SETS}.{device}.{token}")
+}
+
+/// Where the store says that it keeps a new order for `device`.
+pub fn order(device: &DeviceId) -> String {
+    format!("{ORDER}.{device}")
+}
+
+/// Where the store says so of all its orders.
+pub(crate) fn order_prefix() -> String {
+    format!("{ORDER}.>")
 }
 
 /// Where `device` says how it does.

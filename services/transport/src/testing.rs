@@ -5,6 +5,7 @@ use std::{
     io::{self, BufRead, BufReader},
     net::{Ipv4Addr, TcpListener},
     process::{Child, Command, Stdio},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use tempfile::TempDir;
@@ -17,6 +18,7 @@ pub struct NatsServer {
     port: u16,
     directory: TempDir,
     child: Option<Child>,
+    log: Arc<Mutex<String>>,
 }
 
 /// Why no server came up.
@@ -48,7 +50,7 @@ impl NatsServer {
     pub fn stopped(config: &str) -> Result<Self, ServerError> {
         let directory = tempfile::tempdir()?;
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-        let server = Self { port, directory, child: None };
+        let server = Self { port, directory, child: None, log: Arc::default() };
         server.configure(config)?;
         Ok(server)
     }
@@ -84,7 +86,14 @@ impl NatsServer {
             let line = line?;
             if line.contains("Server is ready") {
                 // Keep reading, or the server would block on a full pipe.
-                std::thread::spawn(move || lines.for_each(drop));
+                let log = self.log.clone();
+                std::thread::spawn(move || {
+                    for line in lines.map_while(Result::ok) {
+                        let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+                        log.push_str(&line);
+                        log.push('\n');
+                    }
+                });
                 return Ok(());
             }
             said.push_str(&line);
@@ -104,8 +113,27 @@ impl NatsServer {
 
     /// Where it listens, or would.
     pub fn url(&self) -> ServerUrl {
-        let url = format!("nats://127.0.0.1:{}", self.port);
-        url.parse().expect("a host and a port make an address")
+        self.address("nats")
+    }
+
+    /// Where it listens, for clients that insist on TLS.
+    pub fn tls_url(&self) -> ServerUrl {
+        self.address("tls")
+    }
+
+    /// The port that it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What it has said since it was ready.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn address(&self, scheme: &str) -> ServerUrl {
+        let url = format!("{scheme}://127.0.0.1:{}", self.port);
+        url.parse().expect("a scheme, a host and a port make an address")
     }
 }
 

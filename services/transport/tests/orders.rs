@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use autotiler_core::{DeviceId, Digest, Epoch, OperatingPoint, order::Order, telemetry::Telemetry};
 use autotiler_transport::{
-    ConnectOptions, Connection, OrderBook, TelemetrySubscriber, connect,
-    orders::{OpenError, OrderWatch, PutError},
+    ConnectOptions, Connection, OrderBook, OrderWatch, TelemetrySubscriber, connect,
+    orders::{OpenError, PutError},
     publish_telemetry,
     testing::NatsServer,
 };
@@ -78,7 +78,7 @@ async fn a_watch_gives_what_is_there_what_comes_and_what_came_while_the_broker_w
     let connection = connected(&server).await;
     let book = OrderBook::open(&connection).await.unwrap();
     let first = book.put(&device(), &order(1), 0).await.unwrap();
-    let mut watch = book.watch(&device());
+    let mut watch = OrderWatch::new(&connection, &device());
     assert_eq!(next_epoch(&mut watch).await, 1);
     let second = book.put(&device(), &order(2), first).await.unwrap();
     assert_eq!(next_epoch(&mut watch).await, 2);

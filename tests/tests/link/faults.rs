@@ -1,7 +1,7 @@
 //! Something dies while the link changes: the stream goes on at the right point, and the accounts close.
 
 use autotiler_core::{Epoch, OperatingPoint, order::Order};
-use autotiler_transport::{ConnectOptions, OrderBook, connect};
+use autotiler_transport::{ConnectOptions, OrderWatch, connect};
 use tokio::{runtime::Runtime, time::timeout};
 
 use crate::{
@@ -24,7 +24,7 @@ fn next_order(site: &Site, epoch: Epoch) -> Order {
     let options = ConnectOptions::new(vec![site.nats.url().parse().unwrap()], "test");
     runtime.block_on(async {
         let connection = connect(&options).await.unwrap();
-        let mut watch = OrderBook::open(&connection).await.unwrap().watch(&"cam".parse().unwrap());
+        let mut watch = OrderWatch::new(&connection, &"cam".parse().unwrap());
         let newer = async {
             loop {
                 if let Some(Ok(order)) = watch.next().await.order

@@ -9,7 +9,7 @@ use std::{
 };
 
 use autotiler_core::{Digest, Epoch, OperatingPoint, order::Order, telemetry::Telemetry};
-use autotiler_transport::{ConnectOptions, OrderBook, connect, publish_telemetry};
+use autotiler_transport::{ConnectOptions, OrderWatch, connect, publish_telemetry};
 use tokio::runtime::Runtime;
 
 /// As the edge: once a second would be enough, but tests are in a hurry.
@@ -38,7 +38,7 @@ impl Device {
         let (taken, guarded) = (orders.clone(), guards.clone());
         runtime.spawn(async move {
             let connection = connect(&options).await.unwrap();
-            let mut watch = OrderBook::open(&connection).await.unwrap().watch(&device);
+            let mut watch = OrderWatch::new(&connection, &device);
             let start = Instant::now();
             let mut ticks = tokio::time::interval(SPEAKS_EVERY);
             let first: OperatingPoint = "server-only,bits=75k".parse().unwrap();
