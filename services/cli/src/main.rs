@@ -1,8 +1,10 @@
 //! `autotiler`: bring a network, fit and score tilers, see the way of a frame.
 
+mod access;
 mod bench;
 mod common;
 mod demo;
+mod device;
 mod eval;
 mod explain;
 mod fit;
@@ -49,6 +51,10 @@ enum Command {
     Simulate(Box<simulate::Args>),
     /// Show why a device has its operating point, as the controller decided it.
     Explain(explain::Args),
+    /// Make the keys by which nats-server knows devices and services.
+    Access(access::Args),
+    /// Let a device in: its credentials for nats-server.
+    Device(device::Args),
     /// Run edge, decoder and NATS on this machine and show what comes out.
     Demo(demo::Args),
     /// Measure stages, codec, transport and rate control on this machine, as ratios.
@@ -65,6 +71,8 @@ fn main() -> std::process::ExitCode {
         Command::Profile(args) => profile::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Access(args) => access::run(&args),
+        Command::Device(args) => device::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Bench(args) => bench::run(&args),
     };
