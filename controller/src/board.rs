@@ -221,6 +221,10 @@ struct Line {
     epoch: u32,
     synced: bool,
     guarded: bool,
+    uplink_bps: Option<u64>,
+    total_p50_us: Option<u64>,
+    total_p95_us: Option<u64>,
+    frames_per_second: f64,
 }
 
 async fn devices(State(board): State<Board>) -> Json<Vec<Line>> {
@@ -231,6 +235,10 @@ async fn devices(State(board): State<Board>) -> Json<Vec<Line>> {
         epoch: explained.epoch,
         synced: explained.synced,
         guarded: explained.telemetry.guarded_for_ms.is_some(),
+        uplink_bps: explained.telemetry.uplink_bps,
+        total_p50_us: explained.telemetry.total_us.p50,
+        total_p95_us: explained.telemetry.total_us.p95,
+        frames_per_second: explained.telemetry.frames_per_second,
     };
     Json(board.devices().into_iter().map(line).collect())
 }

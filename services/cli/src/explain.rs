@@ -1,7 +1,5 @@
 //! `autotiler explain`: why a device is where it is.
 
-mod page;
-
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -45,9 +43,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if args.json {
         println!("{}", serde_json::to_string_pretty(&answer)?);
     } else if args.device.is_some() {
-        print!("{}", page::device(&answer, args.history));
+        print!("{}", autotiler_explain::device(&answer, args.history));
     } else {
-        print!("{}", page::list(&answer));
+        print!("{}", autotiler_explain::list(&answer));
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ mod files;
 #[allow(dead_code, reason = "the other target uses all of it")]
 #[path = "../stream/model.rs"]
 mod model;
+mod plugin;
 mod reports;
 mod scale;
 mod stand;

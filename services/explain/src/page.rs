@@ -6,7 +6,7 @@ use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use serde_json::{Map, Value};
 
 /// One line for each device.
-pub(super) fn list(devices: &Value) -> String {
+pub fn list(devices: &Value) -> String {
     let mut table = table(["device", "policy", "point", "epoch", "state"]);
     let devices = devices.as_array().map(Vec::as_slice).unwrap_or_default();
     for one in devices {
@@ -30,7 +30,7 @@ pub(super) fn list(devices: &Value) -> String {
 }
 
 /// Everything of one device.
-pub(super) fn device(one: &Value, history: bool) -> String {
+pub fn device(one: &Value, history: bool) -> String {
     let (decided, order) = (&one["decided"], &one["order"]);
     let mut page = String::new();
     let mut line = |name: &str, value: String| {
@@ -262,13 +262,13 @@ fn past(history: &Value) -> String {
     table.to_string()
 }
 
-fn table<const N: usize>(head: [&str; N]) -> Table {
+pub(crate) fn table<const N: usize>(head: [&str; N]) -> Table {
     let mut table = Table::new();
     table.load_preset(UTF8_BORDERS_ONLY).set_header(head);
     table
 }
 
-fn text(value: &Value) -> String {
+pub(crate) fn text(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
         Value::String(text) => text.clone(),
