@@ -91,6 +91,17 @@ impl ParameterSets {
         ParameterDigest(crc32fast::hash(&self.annex_b))
     }
 
+    /// What the sets are for, as it is coded; none where it is no format of ours.
+    pub fn format(&self) -> Option<FrameFormat> {
+        let pixel = match (self.sps.chroma_format_idc, self.sps.bit_depths) {
+            (0, [8, _]) => PixelFormat::Gray,
+            (1, [8, 8]) => PixelFormat::Yuv420,
+            _ => return None,
+        };
+        let format = FrameFormat::try_new(self.sps.width, self.sps.height, pixel).ok()?;
+        self.check(format).is_ok().then_some(format)
+    }
+
     /// Holds the sets to what the caller decodes.
     ///
     /// # Errors
@@ -128,7 +139,8 @@ pub(crate) mod tests {
     #[test]
     fn real_sets_are_read_and_held_to_a_format() {
         let sets = ParameterSets::try_new(GRAY_80_160).unwrap();
-        assert_eq!(sets.check(FrameFormat::try_new(80, 160, PixelFormat::Gray).unwrap()), Ok(()));
+        let format = FrameFormat::try_new(80, 160, PixelFormat::Gray).unwrap();
+        assert_eq!((sets.check(format), sets.format()), (Ok(()), Some(format)));
         for (w, h, pixel) in [(80, 160, PixelFormat::Yuv420), (160, 80, PixelFormat::Gray)] {
             assert!(sets.check(FrameFormat::try_new(w, h, pixel).unwrap()).is_err());
         }

@@ -146,13 +146,7 @@ impl Model {
     /// # Errors
     /// [`ModelError`], which names the file and the key or tensor.
     pub fn load(dir: &Path) -> Result<Self, ModelError> {
-        let path = dir.join(MANIFEST);
-        let text = files::read(&path)?;
-        let manifest: Manifest = serde_yaml::from_slice(&text)
-            .map_err(|source| ModelError::Manifest { path: path.clone(), source })?;
-        if manifest.format != FORMAT {
-            return Err(ModelError::Format { path, found: manifest.format });
-        }
+        let manifest = Self::manifest(dir)?;
         let cfg_text = files::read(&inside(dir, &manifest.cfg)?)?;
         let weight_bytes = files::read(&inside(dir, &manifest.weights)?)?;
         let found = network_digest(&cfg_text, &weight_bytes, &manifest.classes);
@@ -166,6 +160,21 @@ impl Model {
             model.tilers.push(model.load_tiler(entry)?);
         }
         Ok(model)
+    }
+
+    /// Reads the manifest alone, for who only wants to know what a network is called and what it finds.
+    ///
+    /// # Errors
+    /// [`ModelError::File`], [`ModelError::Manifest`] and [`ModelError::Format`].
+    pub fn manifest(dir: &Path) -> Result<Manifest, ModelError> {
+        let path = dir.join(MANIFEST);
+        let text = files::read(&path)?;
+        let manifest: Manifest = serde_yaml::from_slice(&text)
+            .map_err(|source| ModelError::Manifest { path: path.clone(), source })?;
+        if manifest.format != FORMAT {
+            return Err(ModelError::Format { path, found: manifest.format });
+        }
+        Ok(manifest)
     }
 
     /// Writes a new model directory from a Darknet network.

@@ -17,6 +17,7 @@ pub mod parameters;
 pub mod publisher;
 pub mod queue;
 pub mod subject;
+pub mod tap;
 pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -33,5 +34,6 @@ pub use parameters::{ParameterError, ParameterServer, request_parameters, serve_
 pub use publisher::FramePublisher;
 pub use queue::{FrameObserver, FrameQueue, OutboundFrame, QueuePolicy, Slot};
 pub use subject::{AnswerSubject, FrameSubject, SubjectError};
+pub use tap::{Seen, Tap};
 pub use telemetry::{TelemetrySubscriber, Unheard, publish_telemetry};
 pub use uplink::{Progress, Uplink, UplinkMeter};

@@ -2,7 +2,7 @@
 //!
 //! | subject | from, to |
 //! | --- | --- |
-//! | `autotiler.v1.frame.<network>.<device>` | device to one decoder of the queue group [`DECODERS`] |
+//! | `autotiler.v1.frame.<network>.<device>` | device to one decoder of the queue group [`DECODERS`] (and to who looks on) |
 //! | `autotiler.v1.detections.<device>.<stream>.<sequence>` | decoder to the device and whoever listens |
 //! | `autotiler.v1.params.<device>` | decoder asks the device for parameter sets, by digest |
 //! | `autotiler.v1.sets.<device>.<token>` | device to whoever asked for them |
@@ -63,6 +63,11 @@ impl FrameSubject {
     /// All devices' frames of `network`.
     pub fn all_devices(network: &Digest) -> String {
         format!("{FRAME}.{:016x}.*", network.prefix())
+    }
+
+    /// Frames of `device`, of whatever network.
+    pub fn all_networks(device: &DeviceId) -> String {
+        format!("{FRAME}.*.{device}")
     }
 }
 
@@ -221,6 +226,7 @@ mod tests {
             "autotiler.v1.frame.00010203abcdef09.cam"
         );
         assert_eq!(FrameSubject::all_devices(&network), "autotiler.v1.frame.00010203abcdef09.*");
+        assert_eq!(FrameSubject::all_networks(&device("cam")), "autotiler.v1.frame.*.cam");
         assert_eq!(
             AnswerSubject::whole_stream(&device("cam"), StreamId(4)),
             "autotiler.v1.detections.cam.4.*"
