@@ -120,6 +120,10 @@ pub struct PolicyState {
     pub left_out: Vec<(DeviceId, LeftOut)>,
     /// Digest of its profile; none while that is not there.
     pub profile: Option<Digest>,
+    /// Whether everything stays as it is.
+    pub suspended: bool,
+    /// Largest loss of accuracy that it allows, in thousandths.
+    pub max_accuracy_drop_permille: u16,
 }
 
 impl Board {

@@ -236,6 +236,8 @@ impl Sweeper {
             lost: matches.lost.get(&policy.name).cloned().unwrap_or_default(),
             left_out,
             profile: catalog.profile_digest(policy),
+            suspended: policy.suspend,
+            max_accuracy_drop_permille: policy.policy.constraints.max_accuracy_drop_permille,
         });
     }
 }
