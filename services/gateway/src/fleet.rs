@@ -1,9 +1,9 @@
-//! The newest word of each device that speaks.
+//! The newest word of each device that speaks, and what it has been through lately.
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use autotiler_core::{DeviceId, telemetry::Telemetry};
@@ -12,7 +12,10 @@ use prometheus::{
     proto::MetricFamily,
 };
 
-use crate::series::Series;
+use crate::{series::Series, trail::Trail};
+
+/// Devices whose seconds are kept (20 kB each); of more than these only the newest word and the moments are.
+const TRAILED: usize = 1000;
 
 /// All devices that have spoken lately. Clones share them.
 #[derive(Debug, Clone)]
@@ -24,12 +27,21 @@ struct Shared {
     silence: Duration,
     most: usize,
     descs: Vec<Desc>,
+    /// One moment by both clocks.
+    zero: (Instant, SystemTime),
 }
 
-#[derive(Debug)]
-struct Heard {
-    at: Instant,
-    telemetry: Telemetry,
+/// A device that speaks.
+#[derive(Debug, Clone)]
+pub struct Heard {
+    /// When it spoke last.
+    pub at: Instant,
+    /// The same, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// What it said.
+    pub telemetry: Arc<Telemetry>,
+    /// What it has been through.
+    pub trail: Trail,
 }
 
 /// There is no room for another device.
@@ -43,7 +55,8 @@ impl Fleet {
     /// Never in practice: the names of the series are fixed and right.
     pub fn new(silence: Duration, most: usize) -> Result<Self, prometheus::Error> {
         let descs = Series::new()?.descs();
-        Ok(Self(Arc::new(Shared { heard: Mutex::default(), silence, most, descs })))
+        let zero = (Instant::now(), SystemTime::now());
+        Ok(Self(Arc::new(Shared { heard: Mutex::default(), silence, most, descs, zero })))
     }
 
     /// A device has spoken at `at`.
@@ -51,6 +64,7 @@ impl Fleet {
     /// # Errors
     /// [`Full`].
     pub fn hear(&self, telemetry: Telemetry, at: Instant) -> Result<(), Full> {
+        let at_ms = self.unix_ms(at);
         let mut heard = self.locked();
         if heard.len() >= self.0.most && !heard.contains_key(&telemetry.device) {
             self.forget(&mut heard, at);
@@ -58,7 +72,12 @@ impl Fleet {
                 return Err(Full);
             }
         }
-        heard.insert(telemetry.device.clone(), Heard { at, telemetry });
+        let device = telemetry.device.clone();
+        let before = heard.remove(&device);
+        let (before, mut trail) = before.map_or_else(Default::default, |b| (Some(b.telemetry), b.trail));
+        let room = heard.len() < TRAILED || trail.samples().len() > 0;
+        trail.take(before.as_deref(), &telemetry, at_ms, room);
+        heard.insert(device, Heard { at, at_ms, telemetry: Arc::new(telemetry), trail });
         Ok(())
     }
 
@@ -69,13 +88,31 @@ impl Fleet {
         heard.len()
     }
 
+    /// Looks at each device that speaks at `now`, in no order.
+    pub fn each(&self, now: Instant, mut look: impl FnMut(&Heard)) {
+        let mut heard = self.locked();
+        self.forget(&mut heard, now);
+        heard.values().for_each(&mut look);
+    }
+
+    /// Looks at one device, if it speaks at `now`.
+    pub fn one<T>(&self, device: &DeviceId, now: Instant, look: impl FnOnce(&Heard) -> T) -> Option<T> {
+        let mut heard = self.locked();
+        self.forget(&mut heard, now);
+        heard.get(device).map(look)
+    }
+
+    /// Milliseconds since 1970 at `at`.
+    pub fn unix_ms(&self, at: Instant) -> u64 {
+        let (zero, wall) = self.0.zero;
+        let wall = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        u64::try_from((wall + at.saturating_duration_since(zero)).as_millis()).unwrap_or(u64::MAX)
+    }
+
     /// The series at `now`.
     pub fn series(&self, now: Instant) -> Result<Vec<MetricFamily>, prometheus::Error> {
         let series = Series::new()?;
-        let mut heard = self.locked();
-        self.forget(&mut heard, now);
-        heard.values().for_each(|heard| series.show(&heard.telemetry));
-        drop(heard);
+        self.each(now, |heard| series.show(&heard.telemetry));
         Ok(series.collect())
     }
 

@@ -1,4 +1,4 @@
-//! `autotiler-gateway`: telemetry of all devices for Prometheus. See `--help`.
+//! `autotiler-gateway`: what devices say, for Prometheus, programs and people. See `--help`.
 
 use autotiler_gateway::{Args, run};
 use autotiler_runtime::cancel_on_signal;
@@ -10,5 +10,5 @@ async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     args.log.install()?;
     let cancel = cancel_on_signal()?;
-    run(args.config(), Registry::new(), cancel).await
+    run(args.config()?, Registry::new(), cancel).await
 }

@@ -16,6 +16,8 @@ pub struct GatewayMetrics {
     pub refused: IntCounterVec,
     /// Devices shown.
     pub devices: IntGauge,
+    /// Devices whose frames are looked at.
+    pub looked_at: IntGauge,
 }
 
 impl GatewayMetrics {
@@ -29,6 +31,7 @@ impl GatewayMetrics {
             heard: own.counter("telemetry_total", "Telemetry that was taken.")?,
             refused: own.counters("telemetry_refused_total", "Telemetry that was not taken.", &["reason"])?,
             devices: own.whole_gauge("devices", "Devices that speak.")?,
+            looked_at: own.whole_gauge("looked_at", "Devices whose frames are looked at.")?,
         };
         for reason in Unheard::LABELS.into_iter().chain([TOO_MANY_DEVICES]) {
             metrics.refused.with_label_values(&[reason]);

@@ -2,19 +2,31 @@
 
 use std::{
     net::SocketAddr,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
 use anyhow::Context;
+use autotiler_core::Digest;
+use autotiler_hevc::DecoderOptions;
 use autotiler_runtime::{Admin, Latch, Readiness};
 use autotiler_transport::{ConnectOptions, Connection, LinkState, TelemetrySubscriber, connect};
 use prometheus::Registry;
-use tokio::time::{MissedTickBehavior, interval};
+use reqwest::Url;
+use tokio::{
+    net::TcpListener,
+    time::{MissedTickBehavior, interval},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    api::Api,
+    controller::{self, Controller, Desk},
+    feed::Feed,
     fleet::Fleet,
+    live::Lives,
     metrics::{GatewayMetrics, TOO_MANY_DEVICES},
+    writer::{Cluster, Token, Writer},
 };
 
 /// How often silent devices are looked for, besides at each scrape.
@@ -23,8 +35,20 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// What the process is to do.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// Where the page and its API are served.
+    pub listen: SocketAddr,
     /// Where metrics are served.
     pub admin: SocketAddr,
+    /// The controller's admin port.
+    pub controller: Option<Url>,
+    /// Networks with their class names.
+    pub names: Vec<(Digest, Vec<String>)>,
+    /// Where the token lies that opens changes.
+    pub token_file: Option<PathBuf>,
+    /// Where devices that are pinned are looked for.
+    pub namespace: Option<String>,
+    /// How frames that are looked at are decoded.
+    pub codec: DecoderOptions,
     /// A device that says nothing for so long loses its series.
     pub silence: Duration,
     /// Most devices shown at once.
@@ -36,30 +60,64 @@ pub struct Config {
 /// Runs until `cancel` is cancelled.
 ///
 /// # Errors
-/// An address that is taken; credentials that are refused.
+/// An address that is taken; credentials that are refused; a token that cannot be read.
 pub async fn run(config: Config, registry: Registry, cancel: CancellationToken) -> anyhow::Result<()> {
     let metrics = GatewayMetrics::register(&registry)?;
     let fleet = Fleet::new(config.silence, config.max_devices)?;
     registry.register(Box::new(fleet.clone()))?;
+    let (desk, feed) = (Desk::default(), Feed::default());
+    let lives = Lives::new(&config.names, config.codec).context("starting the thread that decodes")?;
+    let controller = config.controller.map(Controller::new).transpose()?;
+    let writer = writer(config.token_file, config.namespace).await?;
+
     let readiness = Readiness::new();
     let latch = readiness.require("nats");
     let admin = Admin::bind(config.admin, registry, readiness).await?;
-    let serving = admin.serve(cancel.clone());
+    let bound = TcpListener::bind(config.listen).await;
+    let listener = bound.with_context(|| format!("binding the page's port at {}", config.listen))?;
+    tracing::info!(local_addr = %listener.local_addr()?, "live page");
+    let api = Api::new(fleet.clone(), desk.clone(), controller.clone(), feed.clone(), lives.clone(), writer);
+    let followed = async {
+        match controller {
+            Some(controller) => controller::follow(controller, desk.clone()).await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
-        served = serving => Ok(served?),
-        ended = bridge(&config.nats, &fleet, &metrics, latch) => ended,
+        served = admin.serve(cancel.clone()) => Ok(served?),
+        // Streams have no end of their own, so there is nothing to drain.
+        served = async { axum::serve(listener, api.router()).await } => served.context("serving the page"),
+        ended = bridge(&config.nats, &fleet, &metrics, &lives, latch) => ended,
+        () = feed.gather(&fleet, &desk) => Ok(()),
+        () = followed => Ok(()),
         () = cancel.cancelled() => Ok(()),
     }
+}
+
+/// Who changes objects of the cluster, where there is a token.
+async fn writer(token_file: Option<PathBuf>, namespace: Option<String>) -> anyhow::Result<Option<Writer>> {
+    let Some(path) = token_file else { return Ok(None) };
+    let token = Token::at(&path)?;
+    let cluster = match kube::Client::try_default().await {
+        Ok(client) => Some(Cluster::new(client, namespace)),
+        Err(error) => {
+            tracing::warn!(%error, "no cluster: nothing can be pinned or suspended here");
+            None
+        }
+    };
+    Ok(Some(Writer { token, cluster }))
 }
 
 async fn bridge(
     nats: &ConnectOptions,
     fleet: &Fleet,
     metrics: &GatewayMetrics,
+    lives: &Lives,
     latch: Latch,
 ) -> anyhow::Result<()> {
     let connection = connect(nats).await?;
     let mut heard = TelemetrySubscriber::subscribe(&connection).await?;
+    lives.connect(connection.clone());
     let following = follow_link(&connection, latch);
     tokio::pin!(following);
     let mut sweep = interval(SWEEP);
@@ -81,7 +139,9 @@ async fn bridge(
                 }
             }
             _ = sweep.tick() => {
-                metrics.devices.set(i64::try_from(fleet.len(Instant::now())).unwrap_or(i64::MAX));
+                let devices = fleet.len(Instant::now());
+                metrics.devices.set(i64::try_from(devices).unwrap_or(i64::MAX));
+                metrics.looked_at.set(i64::try_from(lives.len()).unwrap_or(i64::MAX));
             }
             () = &mut following => {}
         }

@@ -9,6 +9,7 @@ use std::{
 
 use autotiler_core::telemetry::Telemetry;
 use autotiler_gateway::{Config, Fleet, fleet::Full, run};
+use autotiler_hevc::DecoderOptions;
 use autotiler_transport::{ConnectOptions, connect, publish_telemetry, subject, testing::NatsServer};
 use prometheus::{Encoder, Registry, TextEncoder};
 use tokio_util::sync::CancellationToken;
@@ -114,8 +115,19 @@ fn there_is_room_for_so_many_devices_and_for_the_next_once_one_is_silent() {
 async fn telemetry_reaches_a_scrape_and_bad_words_are_counted_by_reason() {
     let server = NatsServer::start().unwrap();
     let nats = ConnectOptions::new(vec![server.url()], "test");
-    let admin = ([127, 0, 0, 1], 0).into();
-    let config = Config { admin, silence: SILENCE, max_devices: 1, nats: nats.clone() };
+    let anywhere = ([127, 0, 0, 1], 0).into();
+    let config = Config {
+        listen: anywhere,
+        admin: anywhere,
+        controller: None,
+        names: Vec::new(),
+        token_file: None,
+        namespace: None,
+        codec: DecoderOptions::default(),
+        silence: SILENCE,
+        max_devices: 1,
+        nats: nats.clone(),
+    };
     let (registry, cancel) = (Registry::new(), CancellationToken::new());
     let running = tokio::spawn(run(config, registry.clone(), cancel.clone()));
 

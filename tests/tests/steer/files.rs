@@ -145,7 +145,7 @@ fn the_loop_closes_over_the_real_device_decoder_and_gateway() {
         let args = args.iter().copied().chain(["--nats", &nats]);
         Service::start(program, program, args, stand.folder.path()).unwrap()
     };
-    let mut gateway = start("autotiler-gateway", &[]);
+    let mut gateway = start("autotiler-gateway", &["--listen", "127.0.0.1:0"]);
     gateway.wait_ready(READY).unwrap();
     let prometheus = PrometheusServer::start(&[gateway.addr()], INTERVAL).unwrap();
     let model = stand.path("model").display().to_string();

@@ -45,7 +45,7 @@ fn many_devices_are_followed_by_one_controller() {
     let cluster = Cluster::crowded(&names);
     let stand = &cluster.stand;
     let nats = stand.nats.url();
-    let args = ["--max-devices", "20000", "--nats", &nats];
+    let args = ["--listen", "127.0.0.1:0", "--max-devices", "20000", "--nats", &nats];
     let mut gateway = Service::start("autotiler-gateway", "gateway", args, stand.folder.path()).unwrap();
     gateway.wait_ready(READY).unwrap();
     let prometheus = PrometheusServer::start(&[gateway.addr()], Duration::from_secs(1)).unwrap();
