@@ -36,10 +36,12 @@ pub(crate) struct Cluster {
 impl Options {
     /// A client; nothing is asked yet.
     pub(crate) async fn connect(&self) -> anyhow::Result<Cluster> {
-        let config = self
+        let mut config = self
             .config()
             .await
             .context("finding a cluster: set KUBECONFIG, name a file with --kubeconfig, or run in a pod")?;
+        // A person waits: what is not there is said, not tried again.
+        config.default_retry = false;
         let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         Ok(Cluster { client: Client::try_from(config)?, namespace })
     }
