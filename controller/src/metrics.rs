@@ -22,7 +22,7 @@ pub struct ControllerMetrics {
     /// Deciding for all devices of one policy.
     pub decide_seconds: Histogram,
     /// How far predictions of the total time were off, as a share of what was measured; one for each device that has
-    /// measured something new since its last sweep. Its mean is the MAPE.
+    /// measured something new since its last sweep. Its mean is the mean absolute percentage error (MAPE).
     pub prediction_error: Histogram,
     /// Signals that could not be asked for, by signal and reason.
     pub observe_failures: IntCounterVec,
