@@ -151,7 +151,10 @@ async fn telemetry_reaches_a_scrape_and_bad_words_are_counted_by_reason() {
                 break;
             }
             publish_telemetry(&speaker, &telemetry("cam-0")).await.unwrap();
-            publish_telemetry(&speaker, &telemetry("cam-1")).await.unwrap();
+            // There is room for one: it must be heard first.
+            if text.contains("cam-0") {
+                publish_telemetry(&speaker, &telemetry("cam-1")).await.unwrap();
+            }
             let subject = subject::telemetry(&"cam-0".parse().unwrap());
             for bad in [b"{".to_vec(), vec![b' '; 100_000], telemetry("cam-1").to_json()] {
                 speaker.publish_now(subject.clone(), bad.into()).await.unwrap();

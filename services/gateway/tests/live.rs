@@ -85,14 +85,14 @@ impl Device {
         }
     }
 
-    /// Shots with their picture; the first may come before ffmpeg has warmed up.
+    /// Shots that are whole; on a busy machine one may be shown before its picture or its answer is there.
     async fn shots(&self, lives: &Lives, count: usize) -> Vec<Arc<Shot>> {
         let mut looking = lives.look(&self.id).unwrap();
         let seen = async {
             let mut shots = Vec::new();
             while shots.len() < count {
                 let shot = looking.next().await.unwrap();
-                shots.extend(Some(shot).filter(|shot| shot.image.is_some()));
+                shots.extend(Some(shot).filter(|shot| shot.image.is_some() && shot.answer.is_some()));
             }
             shots
         };
