@@ -105,7 +105,9 @@ impl Link {
         tasks.spawn(guarding.clone().listen(echoes));
         if self.trains {
             let (helm, accounts) = (guarding.helm.clone(), ledger.clone());
-            let quiet = move || !helm.is_guarding() && accounts.backlog_bits() == (0, 0);
+            // What only waits for its answer is not in the way of a train. Where answers take longer than a frame's
+            // slot there would never be room for one, and a link that got wider would never be noticed.
+            let quiet = move || !helm.is_guarding() && accounts.backlog_bits().0 == 0;
             let meter = guarding.meter.clone();
             tasks.spawn(meter.send_trains(connection.clone(), echo.clone(), quiet));
         }
