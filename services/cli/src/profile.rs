@@ -71,6 +71,11 @@ pub(crate) struct Args {
     #[arg(long, env = "AUTOTILER_PROFILE_SCALE_DEVICE", default_value = "1", value_name = "X",
           value_parser = document::scale)]
     scale_device: f64,
+    /// Measure with networks run so many times slower on the device, by waiting, and a codec as fast as ever: what
+    /// `autotiler-edge --slowdown` then is.
+    #[arg(long, env = "AUTOTILER_SLOWDOWN", default_value_t = 1, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..=1000), conflicts_with = "scale_device")]
+    slowdown: u32,
     /// ONNX Runtime's library, libonnxruntime.so.
     #[arg(long, env = "ORT_DYLIB_PATH", value_name = "FILE", help_heading = "Engine")]
     ort_library: Option<PathBuf>,
@@ -122,6 +127,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         device_class: args.device_class.clone(),
         set: args.data.to_string(),
         scale_device: args.scale_device,
+        slowdown: args.slowdown,
     };
     let profile: PartitionProfile = document::document(&model, &origin, &measured)?;
     let text = serde_yaml::to_string(&profile).context("writing the profile as YAML")?;

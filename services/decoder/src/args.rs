@@ -150,7 +150,7 @@ impl Args {
     pub fn into_config(self) -> (Config, LogOptions) {
         let config = Config {
             model: self.model,
-            onnx: OnnxOptions { library: self.ort_library, threads: self.threads, spinning: false },
+            onnx: OnnxOptions { library: self.ort_library, threads: self.threads, ..OnnxOptions::default() },
             nats: self.nats.connect_options("autotiler-decoder"),
             admin: self.admin,
             intake: IntakeOptions { queue: self.queue, parameters_timeout: self.parameters_timeout },

@@ -71,6 +71,10 @@ pub struct Args {
     /// Threads of the engine.
     #[arg(long, env = "AUTOTILER_THREADS", default_value_t = 1, value_name = "N")]
     pub threads: usize,
+    /// Run networks so many times slower, by waiting, to try out a slower device; the codec is as fast as ever.
+    #[arg(long, env = "AUTOTILER_SLOWDOWN", default_value_t = 1, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub slowdown: u32,
     /// Detections made on the device with a lower score are left out.
     #[arg(long, env = "AUTOTILER_SCORE", default_value_t = 0.005, value_name = "SCORE")]
     pub score: f32,
@@ -198,6 +202,7 @@ impl Args {
             engine: OnnxOptions {
                 library: self.ort_library,
                 threads: self.threads,
+                slowdown: self.slowdown,
                 ..OnnxOptions::default()
             },
             boxes: BoxOptions { score_threshold: self.score, ..BoxOptions::default() },

@@ -85,7 +85,7 @@ impl Runner {
     fn new(network: &Network, threads: usize, spinning: bool) -> Result<Self, Box<dyn Error>> {
         let library = env::var_os("ORT_DYLIB_PATH").map(PathBuf::from);
         let start = Instant::now();
-        let engine = OnnxEngine::new(OnnxOptions { library, threads, spinning })?;
+        let engine = OnnxEngine::new(OnnxOptions { library, threads, spinning, ..OnnxOptions::default() })?;
         let session = engine.load(&network.graph)?;
         let load = start.elapsed();
         let shades = (0..network.input.len()).map(|i| (i % 251) as f32 / 250.0).collect();

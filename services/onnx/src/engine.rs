@@ -11,7 +11,7 @@ use ort::{
     },
 };
 
-use crate::{export, library, session::OnnxSession};
+use crate::{export, library, session::OnnxSession, slow::SlowSession};
 
 /// Name of this engine in logs and errors.
 pub(crate) const ENGINE: &str = "onnx";
@@ -26,12 +26,15 @@ pub struct OnnxOptions {
     /// Whether waiting threads of a session spin: a little faster, and a whole core busy. Only for a machine
     /// that has nothing else to do.
     pub spinning: bool,
+    /// Runs take so many times as long, the rest of it waiting: a slower device, for trials. 0 is
+    /// taken as 1.
+    pub slowdown: u32,
 }
 
 impl Default for OnnxOptions {
-    /// The system's library, one thread, no spinning.
+    /// The system's library, one thread, no spinning, as fast as this machine is.
     fn default() -> Self {
-        Self { library: None, threads: 1, spinning: false }
+        Self { library: None, threads: 1, spinning: false, slowdown: 1 }
     }
 }
 
@@ -41,6 +44,7 @@ pub struct OnnxEngine {
     environment: Environment,
     threads: usize,
     spinning: bool,
+    slowdown: u32,
 }
 
 impl OnnxEngine {
@@ -50,9 +54,9 @@ impl OnnxEngine {
     /// [`EngineError::Unavailable`] when the library is missing or too old, or when this process already uses
     /// another one.
     pub fn new(options: OnnxOptions) -> Result<Self, EngineError> {
-        let OnnxOptions { library, threads, spinning } = options;
+        let OnnxOptions { library, threads, spinning, slowdown } = options;
         let environment = library::open(library.as_deref())?;
-        Ok(Self { environment, threads: threads.max(1), spinning })
+        Ok(Self { environment, threads: threads.max(1), spinning, slowdown })
     }
 
     /// What every session gets. Detectors are nearly chains of operators, so one inter-op thread is all they
@@ -81,7 +85,12 @@ impl Engine for OnnxEngine {
         let mut builder = self.builder().map_err(load_error)?;
         let session = builder.commit_from_memory(&exported.bytes);
         let session: OrtSession = session.map_err(load_error)?;
-        Ok(Box::new(OnnxSession::new(session, exported.inputs, exported.outputs)))
+        let session = OnnxSession::new(session, exported.inputs, exported.outputs);
+        Ok(if self.slowdown > 1 {
+            Box::new(SlowSession::new(session, self.slowdown))
+        } else {
+            Box::new(session)
+        })
     }
 }
 

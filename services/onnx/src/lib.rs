@@ -8,6 +8,7 @@ mod engine;
 mod export;
 mod library;
 mod session;
+mod slow;
 
 pub use engine::{OnnxEngine, OnnxOptions};
 pub use export::{ExportError, to_onnx};

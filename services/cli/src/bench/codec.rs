@@ -25,7 +25,7 @@ const TARGETS_KBIT: [u32; 5] = [4, 8, 20, 40, 80];
 /// Tiler encoder, HEVC and their inverses on one core.
 pub(super) fn path(args: &Args, model: &Model, layers: &[LayerIndex]) -> anyhow::Result<Vec<Row>> {
     let library = args.engine.ort_library.clone();
-    let engine = OnnxEngine::new(OnnxOptions { library, threads: 1, spinning: false })?;
+    let engine = OnnxEngine::new(OnnxOptions { library, ..OnnxOptions::default() })?;
     let mut rows = Vec::new();
     for &layer in layers {
         let tiler = model.tiler(layer, args.cr, None)?;

@@ -14,7 +14,8 @@ const RUNS: usize = 200;
 pub(super) fn measure(args: &Args, model: &Model) -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
     for threads in [1, args.engine.threads.max(2)] {
-        let options = OnnxOptions { library: args.engine.ort_library.clone(), threads, spinning: false };
+        let library = args.engine.ort_library.clone();
+        let options = OnnxOptions { library, threads, ..OnnxOptions::default() };
         let engine = OnnxEngine::new(options)?;
         let mut session = autotiler_graph::Engine::load(&engine, &model.network.graph)?;
         let input = [Tensor::f32(model.network.input, vec![0.5; model.network.input.len()])];

@@ -23,6 +23,8 @@ pub(super) struct Origin {
     pub(super) set: String,
     /// What device times are multiplied by.
     pub(super) scale_device: f64,
+    /// By what runs of the network were slowed on the device.
+    pub(super) slowdown: u32,
 }
 
 /// The object, checked as the controller will check it.
@@ -60,6 +62,9 @@ fn annotations(origin: &Origin, measured: &[(Planned, Measurement)]) -> BTreeMap
     say("pictures", measured.first().map_or(0, |(_, measured)| measured.pictures).to_string());
     if origin.scale_device != 1.0 {
         say("device-times-scaled-by", origin.scale_device.to_string());
+    }
+    if origin.slowdown != 1 {
+        say("network-slowed-by", origin.slowdown.to_string());
     }
     all
 }
@@ -166,7 +171,8 @@ mod tests {
         let planned = profile::plan(&model, None, &[36], &[]).unwrap();
         let all: Vec<_> = planned.into_iter().map(|planned| (planned.clone(), measured(&planned))).collect();
         let set = "/home/someone/VOCdevkit:val".to_owned();
-        let origin = Origin { name: None, device_class: "Orin_NX.8".to_owned(), set, scale_device };
+        let origin =
+            Origin { name: None, device_class: "Orin_NX.8".to_owned(), set, scale_device, slowdown: 1 };
         document(&model, &origin, &all).unwrap()
     }
 

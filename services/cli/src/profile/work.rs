@@ -34,6 +34,8 @@ pub(super) struct Work<'a> {
     planned: &'a [Planned],
     device: OnnxEngine,
     server: OnnxEngine,
+    /// Accuracy hangs on no time, and a slow device would take its time over each picture.
+    unslowed: OnnxEngine,
     encoder: EncoderOptions,
     decoder: DecoderOptions,
     set: PictureSet,
@@ -42,9 +44,9 @@ pub(super) struct Work<'a> {
 
 impl<'a> Work<'a> {
     pub(super) fn new(args: &'a Args, model: &'a Model, planned: &'a [Planned]) -> anyhow::Result<Self> {
-        let engine = |threads| {
+        let engine = |threads, slowdown| {
             let library = args.ort_library.clone();
-            OnnxEngine::new(OnnxOptions { library, threads, ..OnnxOptions::default() })
+            OnnxEngine::new(OnnxOptions { library, threads, slowdown, ..OnnxOptions::default() })
         };
         let limit = args.limit.map(usize::from).or(args.quick.then_some(QUICK_PICTURES));
         let beside = || {
@@ -53,8 +55,9 @@ impl<'a> Work<'a> {
             PathBuf::from(name)
         };
         Ok(Self {
-            device: engine(args.threads)?,
-            server: engine(args.server_threads)?,
+            device: engine(args.threads, args.slowdown)?,
+            server: engine(args.server_threads, 1)?,
+            unslowed: engine(args.threads, 1)?,
             encoder: args.codec.encoder(),
             decoder: args.codec.decoder(),
             set: args.data.open(limit, &model.manifest.classes)?,
@@ -156,7 +159,8 @@ impl<'a> Work<'a> {
     fn bench(&self) -> anyhow::Result<Workbench<'_>> {
         let bar = progress(self.set.len(), "uncut");
         let cache = Some(self.folder.clone());
-        let bench = Workbench::new(self.workshop(), &self.set, self.args.workers, cache, || bar.inc(1));
+        let workshop = Workshop { engine: &self.unslowed, ..self.workshop() };
+        let bench = Workbench::new(workshop, &self.set, self.args.workers, cache, || bar.inc(1));
         bar.finish_and_clear();
         bench.context("running the uncut network")
     }
@@ -178,10 +182,10 @@ impl<'a> Work<'a> {
 
     /// All that a point hangs on beside itself.
     fn conditions(&self) -> String {
-        let Args { data, quick, threads, server_threads, workers, .. } = self.args;
+        let Args { data, quick, threads, server_threads, workers, slowdown, .. } = self.args;
         format!(
             "network {} data {data} pictures {} frames {} quick {quick} threads {threads} {server_threads} \
-             workers {workers} codec {:?} {}",
+             workers {workers} slowdown {slowdown} codec {:?} {}",
             self.model.manifest.digest,
             self.set.len(),
             self.frames(),

@@ -100,7 +100,8 @@ fn what_the_runtime_refuses_is_a_load_error() {
 #[test]
 fn engines_of_one_process_share_the_library() {
     let first = engine();
-    let second = OnnxEngine::new(OnnxOptions { library: None, threads: 2, spinning: true }).unwrap();
+    let second =
+        OnnxEngine::new(OnnxOptions { threads: 2, spinning: true, ..OnnxOptions::default() }).unwrap();
     let input = [Tensor::f32(SHAPE, vec![2.0; SHAPE.len()])];
     for engine in [&first, &second] {
         assert_eq!(engine.load(&relu()).unwrap().run(&input).unwrap(), input);
