@@ -15,6 +15,8 @@ mod set;
 mod simulate;
 mod train;
 
+use std::{any::Any, panic, process::ExitCode};
+
 use clap::{Parser, Subcommand};
 
 /// Split inference with auto-tilers: one network cut in two, its feature map sent as HEVC.
@@ -61,8 +63,32 @@ enum Command {
     Bench(bench::Args),
 }
 
-fn main() -> std::process::ExitCode {
-    let done = match Cli::parse().command {
+fn main() -> ExitCode {
+    let before = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        if !is_closed_pipe(panic.payload()) {
+            before(panic);
+        }
+    }));
+    let command = Cli::parse().command;
+    match panic::catch_unwind(|| run(command)) {
+        Ok(code) => code,
+        // `| head` has seen enough: everything that was started is stopped by now.
+        Err(payload) if is_closed_pipe(payload.as_ref()) => ExitCode::SUCCESS,
+        Err(payload) => panic::resume_unwind(payload),
+    }
+}
+
+/// Whether this is `println!` finding its reader gone. The signal that ends other programs then is off in ours, and stays
+/// so: a broken pipe to ffmpeg or the broker must end one connection only. The words are the standard library's.
+fn is_closed_pipe(payload: &dyn Any) -> bool {
+    payload
+        .downcast_ref::<String>()
+        .is_some_and(|words| words.starts_with("failed printing to stdout") && words.contains("Broken pipe"))
+}
+
+fn run(command: Command) -> ExitCode {
+    let done = match command {
         Command::Import(args) => import::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Fit(args) => fit::run(&args),
@@ -77,11 +103,11 @@ fn main() -> std::process::ExitCode {
         Command::Bench(args) => bench::run(&args),
     };
     match done {
-        Ok(()) => std::process::ExitCode::SUCCESS,
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // The chain of causes in one line; a backtrace helps nobody who mistyped a path.
             eprintln!("error: {error:#}");
-            std::process::ExitCode::FAILURE
+            ExitCode::FAILURE
         }
     }
 }
