@@ -25,11 +25,14 @@ const LOOK: Duration = Duration::from_millis(20);
 pub(crate) struct Programs {
     edge: PathBuf,
     decoder: PathBuf,
+    gateway: PathBuf,
+    controller: PathBuf,
+    shaper: PathBuf,
     options: Vec<(&'static str, String)>,
 }
 
 impl Programs {
-    /// Finds edge and decoder beside this program, or on the PATH.
+    /// Finds our services beside this program, or on the PATH.
     pub(crate) fn find(engine: &EngineArgs, codec: &CodecArgs) -> anyhow::Result<Self> {
         let beside = std::env::current_exe().context("finding this program's folder")?;
         let find = |name: &str| {
@@ -40,15 +43,48 @@ impl Programs {
         if let Some(library) = &engine.ort_library {
             options.push(("ORT_DYLIB_PATH", library.display().to_string()));
         }
-        Ok(Self { edge: find("autotiler-edge"), decoder: find("autotiler-decoder"), options })
+        Ok(Self {
+            edge: find("autotiler-edge"),
+            decoder: find("autotiler-decoder"),
+            gateway: find("autotiler-gateway"),
+            controller: find("autotiler-controller"),
+            shaper: find("autotiler-shaper"),
+            options,
+        })
     }
 
     pub(crate) fn edge(&self) -> Command {
         self.command(&self.edge)
     }
 
+    /// The edge's program, to be started by another one.
+    pub(crate) fn edge_program(&self) -> &Path {
+        &self.edge
+    }
+
+    pub(crate) fn decoder(&self) -> Command {
+        self.command(&self.decoder)
+    }
+
+    pub(crate) fn gateway(&self) -> Command {
+        self.command(&self.gateway)
+    }
+
+    pub(crate) fn controller(&self) -> Command {
+        self.command(&self.controller)
+    }
+
+    /// The shaper's program.
+    pub(crate) fn shaper(&self) -> &Path {
+        &self.shaper
+    }
+
     fn command(&self, program: &Path) -> Command {
-        let mut command = Command::new(program);
+        self.with_options(Command::new(program))
+    }
+
+    /// A command with the options that all of our programs need.
+    pub(crate) fn with_options(&self, mut command: Command) -> Command {
         command.envs(self.options.iter().map(|(key, value)| (*key, value)));
         command.stdin(Stdio::null()).stdout(Stdio::null());
         command
@@ -83,7 +119,7 @@ impl Process {
     }
 
     /// Asks it to end and waits until it did.
-    fn terminate(mut self) -> anyhow::Result<()> {
+    pub(crate) fn terminate(mut self) -> anyhow::Result<()> {
         if let Ok(pid) = i32::try_from(self.child.id()) {
             kill(Pid::from_raw(pid), Signal::SIGTERM).with_context(|| format!("stopping {}", self.name))?;
         }
@@ -132,11 +168,11 @@ pub(crate) struct Decoder(Process);
 impl Decoder {
     pub(crate) fn start(programs: &Programs, broker: &Broker, model: &Path) -> anyhow::Result<Self> {
         let admin = free_address()?;
-        let mut command = programs.command(&programs.decoder);
+        let mut command = programs.decoder();
         command.arg("--model").arg(model).args(["--nats", broker.url()]);
         command.args(["--admin", &admin.to_string(), "--score-threshold", "0.005", "--log", "warn"]);
         let mut process = Process::spawn("autotiler-decoder", &mut command)?;
-        wait_for(&mut process, || is_ready(admin))?;
+        wait_for(&mut process, || answers(admin, "/readyz"))?;
         Ok(Self(process))
     }
 
@@ -149,7 +185,8 @@ impl Decoder {
     }
 }
 
-fn wait_for(process: &mut Process, mut condition: impl FnMut() -> bool) -> anyhow::Result<()> {
+/// Waits until a process that was just started does what it is for.
+pub(crate) fn wait_for(process: &mut Process, mut condition: impl FnMut() -> bool) -> anyhow::Result<()> {
     let deadline = Instant::now() + PATIENCE;
     while !condition() {
         anyhow::ensure!(process.is_running()?, "{} ended before it was ready", process.name);
@@ -159,11 +196,11 @@ fn wait_for(process: &mut Process, mut condition: impl FnMut() -> bool) -> anyho
     Ok(())
 }
 
-/// Whether `/readyz` answers 200.
-fn is_ready(admin: SocketAddr) -> bool {
+/// Whether a page answers 200.
+pub(crate) fn answers(admin: SocketAddr, path: &str) -> bool {
     let ask = || -> std::io::Result<bool> {
         let mut stream = TcpStream::connect(admin)?;
-        stream.write_all(b"GET /readyz HTTP/1.0\r\n\r\n")?;
+        write!(stream, "GET {path} HTTP/1.0\r\n\r\n")?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
         Ok(answer.lines().next().is_some_and(|status| status.contains(" 200 ")))
@@ -172,7 +209,7 @@ fn is_ready(admin: SocketAddr) -> bool {
 }
 
 /// A port that was free a moment ago.
-fn free_address() -> anyhow::Result<SocketAddr> {
+pub(crate) fn free_address() -> anyhow::Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0").context("finding a free port")?;
     Ok(listener.local_addr()?)
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::{
     media::Media,
     run::{FinishedRun, Percentiles},
+    steer::Steering,
 };
 
 /// All that a demo found.
@@ -21,6 +22,9 @@ pub(crate) struct Summary {
     truth: &'static str,
     frames: u32,
     points: Vec<PointRow>,
+    /// Of the second part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) steering: Option<Steering>,
 }
 
 #[derive(Serialize)]
@@ -45,7 +49,15 @@ struct PointRow {
 }
 
 impl Summary {
-    pub(crate) fn new(model: &Model, media: &Media, runs: &[FinishedRun], frames: u32) -> Self {
+    /// Of a demo that has shown nothing yet.
+    pub(crate) fn new(model: &Model) -> Self {
+        let (name, network) = (model.manifest.name.clone(), model.manifest.digest.to_string());
+        let (source, truth) = (String::new(), "annotations");
+        Self { model: name, network, source, truth, frames: 0, points: Vec::new(), steering: None }
+    }
+
+    /// Takes in what was found at each point.
+    pub(crate) fn take_points(&mut self, model: &Model, media: &Media, runs: &[FinishedRun], frames: u32) {
         let uncut = runs.iter().find(|run| run.point.route == Route::DeviceOnly);
         let map50_uncut = uncut.map_or(0.0, |run| map50(model, media, run));
         let row = |run: &FinishedRun| {
@@ -73,14 +85,10 @@ impl Summary {
                 out_of_reach: report.out_of_reach,
             }
         };
-        Self {
-            model: model.manifest.name.clone(),
-            network: model.manifest.digest.to_string(),
-            source: media.source(),
-            truth: media.truth_is(),
-            frames: frames.min(media.frames()),
-            points: runs.iter().map(row).collect(),
-        }
+        self.source = media.source();
+        self.truth = media.truth_is();
+        self.frames = frames.min(media.frames());
+        self.points = runs.iter().map(row).collect();
     }
 
     pub(crate) fn write(&self, path: &Path) -> anyhow::Result<()> {
