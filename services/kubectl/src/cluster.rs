@@ -13,7 +13,9 @@ pub(crate) const FIELD_MANAGER: &str = "kubectl-autotiler";
 
 /// Which cluster and namespace, as kubectl has it.
 #[derive(Debug, Clone, clap::Args)]
+// Two of one name in a command would be one group.
 #[command(next_help_heading = "Cluster")]
+#[group(skip)]
 pub(crate) struct Options {
     /// Where policies and devices live; by default the context's own namespace.
     #[arg(short, long, global = true, value_name = "NAME")]

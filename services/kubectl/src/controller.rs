@@ -19,7 +19,9 @@ const PORT: &str = "admin";
 
 /// Where the controller is.
 #[derive(Debug, Clone, clap::Args)]
+// Two of one name in a command would be one group.
 #[command(next_help_heading = "Controller")]
+#[group(skip)]
 pub(crate) struct Options {
     /// The controller's admin port, instead of by way of the API server.
     #[arg(long, global = true, env = "AUTOTILER_CONTROLLER", value_name = "URL")]

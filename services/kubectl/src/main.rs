@@ -89,3 +89,13 @@ async fn run(Cli { cluster, controller, command }: Cli) -> anyhow::Result<ExitCo
     }
     Ok(ExitCode::SUCCESS)
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn its_options_do_not_contradict_one_another() {
+        super::Cli::command().debug_assert();
+    }
+}
