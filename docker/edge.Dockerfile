@@ -1,35 +1,12 @@
-# The device process: camera to published access unit. No libtorch, no GPU.
-#
-#   docker build --file docker/edge.Dockerfile --tag autotiler-edge .
-#
-# Written without a container engine at hand: the same steps ran by hand in a bare Debian 12, the file itself was
-# never built.
-
-FROM rust:1.92-bookworm AS build
-WORKDIR /src
-# Before the sources, so that a changed line of Rust downloads nothing again.
-COPY tests/setup tests/setup
-ENV AUTOTILER_CACHE=/opt/autotiler/cache
-RUN tests/setup/install demo
-COPY . .
-RUN cargo build --locked --release --package autotiler-edge
-RUN mkdir -p /out && cp target/release/autotiler-edge /out/ \
- && cp -L "$AUTOTILER_CACHE"/onnxruntime-*/libonnxruntime.so /out/
-
-FROM debian:bookworm-slim
-RUN apt-get update \
- && apt-get install --yes --no-install-recommends ca-certificates ffmpeg \
- && rm -rf /var/lib/apt/lists/* \
- && useradd --system --uid 10001 --no-create-home autotiler
-COPY --from=build /out/autotiler-edge /usr/local/bin/
-COPY --from=build /out/libonnxruntime.so /usr/local/lib/
-ENV ORT_DYLIB_PATH=/usr/local/lib/libonnxruntime.so
-# The model directory is mounted here, read-only: images and models change at different times.
-VOLUME /opt/autotiler/model
-# The admin port; AUTOTILER_POINT and AUTOTILER_NATS have no default that could be right.
-ENV AUTOTILER_MODEL=/opt/autotiler/model AUTOTILER_ADMIN=0.0.0.0:9101
+# Camera to published access unit. No libtorch, no GPU. The street detector is in it; mount another at
+# AUTOTILER_MODEL, read-only. AUTOTILER_POINT and AUTOTILER_NATS have no default that could be right.
+FROM scratch
+COPY . /
+LABEL org.opencontainers.image.title=autotiler-edge org.opencontainers.image.licenses="Apache-2.0 AND GPL-2.0-or-later"
+ENV ORT_DYLIB_PATH=/usr/lib/libonnxruntime.so \
+    AUTOTILER_FFMPEG=/usr/bin/ffmpeg \
+    AUTOTILER_MODEL=/opt/autotiler/models/street \
+    AUTOTILER_ADMIN=0.0.0.0:9101
 EXPOSE 9101
-# By number, so that Kubernetes can see that it is not root.
-USER 10001
-# No shell between the process and SIGTERM, which drains it.
-ENTRYPOINT ["/usr/local/bin/autotiler-edge"]
+USER 10001:10001
+ENTRYPOINT ["/usr/bin/autotiler-edge"]
