@@ -2,10 +2,10 @@
 # What they do stands in tests/setup/.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench measure train install clean-cache
+.PHONY: help demo test lint e2e bench measure train install clean-cache
 
 help: ## say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## show the whole way of a frame on this machine; results in out/demo (DEMO_ARGS="..." for more)
 	@tests/setup/demo $(DEMO_ARGS)
@@ -15,6 +15,9 @@ test: ## everything CI checks: fmt, clippy, docs, cargo-deny, all tests with rea
 
 lint: ## the part of `make test` that runs no test
 	@tests/setup/check lint
+
+e2e: ## the chart on a kind cluster of two nodes, end to end, as a table (tests/kind/README.md)
+	@tests/kind/e2e $(E2E_ARGS)
 
 bench: ## print the measured figures as ratios, in one run
 	@tests/setup/install demo
