@@ -57,7 +57,8 @@ pub(crate) fn closed(cluster: &Cluster, device: &str) -> Accounts {
         let accounts = Accounts::read(&cluster.pod_metrics(&cluster.device_pod(device)?, 9101));
         let working = accounts.captured - accounts.sent - accounts.dropped - accounts.waiting;
         let under_way = accounts.sent - accounts.received - accounts.lost;
-        let closes = (0.0..=in_the_stages).contains(&working) && (under_way - accounts.in_flight).abs() <= 1.0;
+        let closes =
+            (0.0..=in_the_stages).contains(&working) && (under_way - accounts.in_flight).abs() <= 1.0;
         (accounts.captured > 0.0 && closes).then_some(accounts)
     })
     .unwrap()

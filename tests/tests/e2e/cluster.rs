@@ -31,14 +31,20 @@ impl Cluster {
     /// The cluster that KUBECONFIG says; ready when both devices have obeyed an order and get answers.
     pub(crate) fn open() -> Self {
         let runtime = Runtime::new().unwrap();
-        let file = env::var("KUBECONFIG").expect("KUBECONFIG says which cluster: tests/kind/up, then make e2e");
+        let file =
+            env::var("KUBECONFIG").expect("KUBECONFIG says which cluster: tests/kind/up, then make e2e");
         let client = runtime.block_on(async {
             let kubeconfig = Kubeconfig::read_from(file).unwrap();
-            Client::try_from(Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await.unwrap()).unwrap()
+            Client::try_from(Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await.unwrap())
+                .unwrap()
         });
         let named = |variable: &str| env::var(variable).unwrap_or_else(|_| "autotiler".to_owned());
-        let cluster =
-            Self { runtime, client, namespace: named("AUTOTILER_NAMESPACE"), release: named("AUTOTILER_RELEASE") };
+        let cluster = Self {
+            runtime,
+            client,
+            namespace: named("AUTOTILER_NAMESPACE"),
+            release: named("AUTOTILER_RELEASE"),
+        };
         cluster.settle();
         cluster
     }
@@ -71,7 +77,8 @@ impl Cluster {
     pub(crate) fn get(&self, path: &str) -> Option<String> {
         let request = http::Request::get(path).body(Vec::new()).unwrap();
         let reply = self.client.request_text(request);
-        let reply = self.runtime.block_on(async { tokio::time::timeout(Duration::from_secs(5), reply).await });
+        let reply =
+            self.runtime.block_on(async { tokio::time::timeout(Duration::from_secs(5), reply).await });
         reply.ok()?.ok()
     }
 
@@ -91,7 +98,8 @@ impl Cluster {
 
     /// The names of pods with a label, those that end already left out.
     pub(crate) fn pods(&self, label: &str) -> Vec<String> {
-        let said = self.try_kubectl(&["get", "pods", "--selector", label, "--output", "json"]).unwrap_or_default();
+        let said =
+            self.try_kubectl(&["get", "pods", "--selector", label, "--output", "json"]).unwrap_or_default();
         let list: Value = serde_json::from_str(&said).unwrap_or_default();
         let pods = list["items"].as_array().cloned().unwrap_or_default();
         let alive = pods.iter().filter(|pod| pod["metadata"]["deletionTimestamp"].is_null());

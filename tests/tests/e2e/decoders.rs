@@ -59,7 +59,8 @@ fn calm_again(cluster: &Cluster) -> Duration {
     let began = Instant::now();
     wait_until("latency as before", CALM_WITHIN, || {
         let fleet = cluster.fleet();
-        let p95 = |device| fleet.sum("autotiler_device_total_seconds", &[("device", device), ("quantile", "0.95")]);
+        let p95 =
+            |device| fleet.sum("autotiler_device_total_seconds", &[("device", device), ("quantile", "0.95")]);
         DEVICES.iter().all(|device| (0.001..0.4).contains(&p95(device)))
     })
     .unwrap();

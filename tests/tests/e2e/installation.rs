@@ -37,7 +37,18 @@ fn policies_and_devices_outlive_upgrade_rollback_and_uninstall() {
     let mark = ["annotate", "--overwrite", "edev", "cam-0", "example.org/kept=yes"];
     cluster.kubectl(&mark);
     let kept = || cluster.object("edev", "cam-0")["metadata"]["annotations"]["example.org/kept"] == "yes";
-    cluster.helm(&["upgrade", release, &chart(), "--values", &file, "--set", "log.filter=debug", "--wait", "--timeout", "5m"]);
+    cluster.helm(&[
+        "upgrade",
+        release,
+        &chart(),
+        "--values",
+        &file,
+        "--set",
+        "log.filter=debug",
+        "--wait",
+        "--timeout",
+        "5m",
+    ]);
     cluster.settle();
     assert!(kept(), "upgrade keeps what was set on devices");
     cluster.helm(&["rollback", release, "--wait", "--timeout", "5m"]);
@@ -51,7 +62,17 @@ fn policies_and_devices_outlive_upgrade_rollback_and_uninstall() {
     until("no pod of the release", || cluster.pods("app.kubernetes.io/name=autotiler").is_empty());
 
     let back = time_until("the release again", || {
-        cluster.helm(&["upgrade", "--install", release, &chart(), "--values", &file, "--wait", "--timeout", "5m"]);
+        cluster.helm(&[
+            "upgrade",
+            "--install",
+            release,
+            &chart(),
+            "--values",
+            &file,
+            "--wait",
+            "--timeout",
+            "5m",
+        ]);
         true
     });
     cluster.settle();

@@ -26,7 +26,11 @@ fn a_cut_uplink_moves_its_device_and_no_other() {
     let (mut left, mut returned) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let (here, there) = (steady_point(&cluster, cut), steady_point(&cluster, other));
-        shape(&cluster, cut, &["replace", "dev", "eth0", "root", "tbf", "rate", RATE, "burst", "16kb", "latency", "100ms"]);
+        shape(
+            &cluster,
+            cut,
+            &["replace", "dev", "eth0", "root", "tbf", "rate", RATE, "burst", "16kb", "latency", "100ms"],
+        );
         let began = Instant::now();
         let moved = wait_until("another operating point", LEAVES_WITHIN, || differs(&cluster, cut, &here));
         left.push(began.elapsed());

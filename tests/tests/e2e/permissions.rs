@@ -33,5 +33,9 @@ fn service_accounts_may_do_what_they_need_and_no_more() {
     for rule in FORBIDDEN {
         assert!(!may(rule), "{rule:?} is forbidden");
     }
-    report("kubectl auth can-i", &format!("{} allowed, {} refused", ALLOWED.len(), FORBIDDEN.len()), "as documented");
+    report(
+        "kubectl auth can-i",
+        &format!("{} allowed, {} refused", ALLOWED.len(), FORBIDDEN.len()),
+        "as documented",
+    );
 }
