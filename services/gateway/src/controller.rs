@@ -53,7 +53,7 @@ pub enum AskError {
         /// The status.
         status: StatusCode,
     },
-    /// More than [`MOST_BYTES`].
+    /// More than `MOST_BYTES`.
     #[error("the answer of the controller at {0} is too long")]
     TooLong(Url),
     /// No JSON, or of another shape.
