@@ -133,6 +133,8 @@ impl Namespaces {
 
 impl Drop for Namespaces {
     fn drop(&mut self) {
+        // With its namespace it would go, too, but later.
+        let _ = Command::new("ip").args(["link", "del", &self.root_wire()]).output();
         let names = (0..self.cameras).map(|number| self.camera(number)).chain([self.hub()]);
         for name in names {
             // Some may never have been made. Their wires go with them.

@@ -74,7 +74,9 @@ impl Stand {
         // The page says why a camera is where it is; whom it asks for that starts last.
         let (page, scraped, asked, decides) =
             (free_address()?, free_address()?, free_address()?, free_address()?);
-        gateway.args(["--nats", &nats, "--log", LOG, "--listen", &page.to_string()]);
+        // Until then it has nobody to ask, which is no news.
+        let log = format!("{LOG},autotiler_gateway::controller=error");
+        gateway.args(["--nats", &nats, "--log", &log, "--listen", &page.to_string()]);
         gateway.arg("--model").arg(model).args(["--controller", &format!("http://{decides}")]);
         start("autotiler-gateway", gateway, "/readyz", scraped)?;
         let mut prometheus = Command::new("prometheus");
