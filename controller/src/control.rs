@@ -43,6 +43,9 @@ const HISTORY: usize = 32;
 const USUAL_FPS: f64 = 10.0;
 /// Samples closer together than this are the same sample, seen twice.
 const SAME_SAMPLE: Duration = Duration::from_millis(50);
+/// What is left, after a sweep without a measurement, of how a server's queue differed from the other devices': half of
+/// it after seven.
+const QUEUE_LEFT: f64 = 0.9;
 
 /// The three signals of one device.
 #[derive(Debug, Clone, Copy)]
@@ -163,7 +166,10 @@ impl DeviceControl {
             }
         }
         self.rtt_s = sweep.signals.rtt.fresh().or(self.rtt_s);
-        self.queue_s = sweep.signals.server_queue.fresh().or(self.queue_s);
+        // A device that sends nothing waits nowhere, and what it once waited says less and less of now.
+        let faded =
+            self.queue_s.map(|queue_s| sweep.others_queue_s + QUEUE_LEFT * (queue_s - sweep.others_queue_s));
+        self.queue_s = sweep.signals.server_queue.fresh().or(faded);
         let waited = Duration::try_from_secs_f64(self.queue_s.unwrap_or(0.0)).unwrap_or_default();
         self.drifting.take(sweep.now, &sweep.report.telemetry, sweep.profile, waited);
     }

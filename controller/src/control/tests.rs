@@ -77,6 +77,8 @@ struct World {
     report: Report,
     control: DeviceControl,
     pin: Option<Pin>,
+    /// What a frame waits in the decoder, in seconds, where that is measured.
+    queue: Option<f64>,
     epoch: u32,
 }
 
@@ -84,7 +86,8 @@ impl World {
     fn new() -> Self {
         let policy = policy("p");
         let control = DeviceControl::new(&policy, None, Duration::ZERO);
-        Self { policy, profile: profile(), report: report("device-only", None), control, pin: None, epoch: 0 }
+        let report = report("device-only", None);
+        Self { policy, profile: profile(), report, control, pin: None, queue: None, epoch: 0 }
     }
 
     /// One sweep at `second` that carries out what it wants; the link is measured as `bps`, or not at all.
@@ -99,7 +102,7 @@ impl World {
             signals: Signals {
                 uplink: bps.map_or(Signal::Absent, fresh),
                 rtt: bps.map_or(Signal::Absent, |_| fresh(0.06)),
-                server_queue: Signal::Absent,
+                server_queue: self.queue.map_or(Signal::Absent, fresh),
             },
             report: &self.report,
             others_queue_s: 0.0,
@@ -164,6 +167,23 @@ fn a_gap_is_followed_by_a_warm_up_and_a_long_one_by_the_fallback() {
         world.sweep(second, Some(50e6));
     }
     assert!(matches!(world.sweep(8, Some(50e6)).0, Outcome::Decided(Verdict::Held(Held::Window { .. }))));
+}
+
+#[test]
+fn an_overload_of_the_server_is_not_held_against_it_for_ever() {
+    let mut world = World::new();
+    world.sweep(0, Some(50e6));
+    world.queue = Some(2.0);
+    for second in 1..30 {
+        world.sweep(second, Some(50e6));
+    }
+    assert_eq!(world.point(), "device-only");
+    // Nothing is sent, so nothing is measured.
+    world.queue = None;
+    for second in 30..90 {
+        world.sweep(second, Some(50e6));
+    }
+    assert_eq!(world.point(), "server-only,bits=75k");
 }
 
 #[test]
