@@ -206,7 +206,7 @@ impl DeviceControl {
             return (Outcome::Pinned, to);
         }
         if guarded {
-            self.switching.interrupt();
+            self.switching.skip_to(sweep.now);
             return (Outcome::Guarded, None);
         }
         self.acting = self.blindness.observe(sweep.now, fresh, policy);

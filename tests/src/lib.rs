@@ -29,4 +29,4 @@ pub use nix::sys::signal::Signal;
 pub use process::{Process, ProcessError};
 pub use prometheus_server::{PrometheusServer, PrometheusServerError};
 pub use service::{Service, ServiceError};
-pub use wait::{Late, wait_for, wait_until};
+pub use wait::{Late, wait_for, wait_looking_every, wait_until};

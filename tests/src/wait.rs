@@ -22,14 +22,27 @@ pub struct Late {
 ///
 /// # Errors
 /// [`Late`] when it found nothing within `deadline`; there is always a last look at the deadline itself.
-pub fn wait_for<T>(what: &str, deadline: Duration, mut look: impl FnMut() -> Option<T>) -> Result<T, Late> {
+pub fn wait_for<T>(what: &str, deadline: Duration, look: impl FnMut() -> Option<T>) -> Result<T, Late> {
+    wait_looking_every(LOOK_EVERY, what, deadline, look)
+}
+
+/// The same with so much time `between` two looks, where looking itself would disturb what is measured.
+///
+/// # Errors
+/// [`Late`].
+pub fn wait_looking_every<T>(
+    between: Duration,
+    what: &str,
+    deadline: Duration,
+    mut look: impl FnMut() -> Option<T>,
+) -> Result<T, Late> {
     let began = Instant::now();
     loop {
         let over = began.elapsed() >= deadline;
         match look() {
             Some(found) => return Ok(found),
             None if over => return Err(Late { what: what.to_owned(), deadline }),
-            None => thread::sleep(LOOK_EVERY),
+            None => thread::sleep(between),
         }
     }
 }

@@ -46,7 +46,7 @@ impl<'a> Controller<'a> {
     pub(crate) fn freeze(&mut self, now: Duration) {
         self.capacity.skip_to(now);
         self.measured_at = self.measured_at.map(|_| now);
-        self.switching.interrupt();
+        self.switching.skip_to(now);
     }
 
     /// One sweep with what the device measured since the last; the point to order, if it is another.

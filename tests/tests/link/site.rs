@@ -16,7 +16,7 @@ pub(crate) const AT_LAST: Duration = Duration::from_secs(60);
 pub(crate) const INTERVAL: Duration = Duration::from_millis(250);
 
 /// A wide link and a thin one, in bit/s, with the points that are best there.
-pub(crate) const WIDE: (u64, &str) = (8_000_000, "server-only,bits=40k");
+pub(crate) const WIDE: (u64, &str) = (8_000_000, "server-only,bits=60k");
 pub(crate) const THIN: (u64, &str) = (500_000, "layer=36,cr=4,bits=8k");
 
 /// How much slower the camera runs networks: as fast as this machine does, the split would be best on every link.
@@ -41,7 +41,7 @@ spec:
   - route: server-only
     device: {p50Us: 28000, p95Us: 50000}
     server: [{batch: 1, decodeUs: 1000, tailUs: 6500}]
-    rates: [{bits: 40000, accuracyDropPermille: 5}]
+    rates: [{bits: 60000, accuracyDropPermille: 5}]
 ";
 
 pub(crate) struct Site {

@@ -13,7 +13,7 @@ use std::{
 };
 
 use autotiler_core::{Epoch, telemetry::Telemetry};
-use autotiler_tests::{Figure, PrometheusServer, Service, wait_until};
+use autotiler_tests::{Figure, PrometheusServer, Service, wait_looking_every};
 use autotiler_transport::{ConnectOptions, connect, publish_telemetry};
 use tokio::runtime::Runtime;
 
@@ -27,6 +27,8 @@ use crate::{
 const SWEEPS: f64 = 60.0;
 /// From nothing to an order for each device, and for the sweeps.
 const LONG: Duration = Duration::from_secs(400);
+/// Between two looks at the controller's metrics: they have series for each device, and share its core with the sweeps.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Parts of a second in which as many parts of the devices speak: they do not all speak at once.
 const TICKS: usize = 20;
 /// The one core of the controller.
@@ -58,19 +60,19 @@ fn many_devices_are_followed_by_one_controller() {
     controller.process().pin(CORE).unwrap();
     let metric = |controller: &Service, name: &str| controller.metrics().unwrap_or_default().sum(name, &[]);
     let orders = |controller: &Service| metric(controller, "autotiler_controller_orders_total");
-    wait_until("an order for each device", LONG, || orders(&controller) >= devices as f64).unwrap();
+    until("an order for each device", || orders(&controller) >= devices as f64);
     // All obey. Their status says so once, some together with their order; then nothing changes any more.
     epoch.store(1, Ordering::Relaxed);
     let writes = |controller: &Service| metric(controller, "autotiler_controller_status_writes_total");
     let sweeps = |controller: &Service| metric(controller, "autotiler_controller_sweep_seconds_count");
-    wait_until("a report of each device", LONG, || writes(&controller) >= devices as f64).unwrap();
+    until("a report of each device", || writes(&controller) >= devices as f64);
     let settled = sweeps(&controller) + 10.0;
-    wait_until("the last reports", LONG, || sweeps(&controller) >= settled).unwrap();
+    until("the last reports", || sweeps(&controller) >= settled);
 
     let before = (sweeps(&controller), orders(&controller), writes(&controller));
     let (start, used) = (Instant::now(), controller.process().processor_time().unwrap());
     let buckets = Buckets::read(&controller);
-    wait_until("the sweeps", LONG, || sweeps(&controller) >= before.0 + SWEEPS).unwrap();
+    until("the sweeps", || sweeps(&controller) >= before.0 + SWEEPS);
     let (elapsed, used) = (start.elapsed(), controller.process().processor_time().unwrap() - used);
     let steady = Buckets::read(&controller).since(&buckets);
     let sweep_p99 = steady.quantile("sweep", 0.99);
@@ -91,6 +93,10 @@ fn many_devices_are_followed_by_one_controller() {
     }
     .print();
     drop(runtime);
+}
+
+fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    wait_looking_every(LOOK_EVERY, what, LONG, || condition().then_some(())).unwrap();
 }
 
 /// All devices say each second that all is well on a wide link, and which order they have.

@@ -87,6 +87,7 @@ pub struct Switching {
     current: Option<(OperatingPoint, Duration)>,
     /// Since when a better one has been there, for each direction.
     better: [Option<Duration>; 2],
+    looked: Duration,
     switches: VecDeque<Duration>,
 }
 
@@ -109,6 +110,7 @@ impl Switching {
         objective: Objective,
         behavior: &Behavior,
     ) -> (Verdict, Option<Proposal>) {
+        self.looked = now;
         let Some(best) = choice.best() else {
             self.better = [None, None];
             return (Verdict::Nothing, None);
@@ -203,7 +205,16 @@ impl Switching {
         self.better = [None, None];
     }
 
-    /// Forgets how long something has been better: the device guarded, or nothing fresh was known.
+    /// The device guards at `now`: time since the last look does not count, but what was better before stays so. A
+    /// point that overloads its link makes the guard come and go faster than any window passes, and is left only if
+    /// the windows' pieces add up.
+    pub fn skip_to(&mut self, now: Duration) {
+        let skipped = now.saturating_sub(self.looked);
+        self.better.iter_mut().flatten().for_each(|since| *since += skipped);
+        self.looked = now;
+    }
+
+    /// Forgets how long something has been better: nothing fresh was known, or somebody else decides.
     pub fn interrupt(&mut self) {
         self.better = [None, None];
     }

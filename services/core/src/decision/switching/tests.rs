@@ -75,6 +75,19 @@ fn a_short_dip_and_a_small_gain_move_nothing() {
 }
 
 #[test]
+fn a_guard_that_comes_and_goes_stops_a_window_and_does_not_begin_it_anew() {
+    let mut device = Device::new();
+    device.sweep(0.0, 50e6);
+    assert_eq!(device.sweep(10.0, 300e3), Verdict::Held(Held::Window { left_ms: 3_000 }));
+    for (second, left_ms) in [(11.0, 2_000), (13.0, 1_000)] {
+        device.switching.skip_to(at(second));
+        assert_eq!(device.sweep(second + 1.0, 300e3), Verdict::Held(Held::Window { left_ms }));
+    }
+    device.switching.skip_to(at(15.0));
+    assert_eq!(device.sweep(16.0, 300e3), Verdict::Switch);
+}
+
+#[test]
 fn the_budget_ends_flapping() {
     let mut device = Device::new();
     device.sweep(0.0, 50e6);
