@@ -173,14 +173,19 @@ impl UplinkMeter {
         }
     }
 
-    /// While `frozen` nothing is measured: what a dead link shows says nothing of the link after it.
+    /// While `frozen` nothing is measured: what a dead link shows says nothing of the link after it. What it showed
+    /// before counts, for a link that is only too thin for its frames shows nothing else.
     pub fn freeze(&self, frozen: bool) {
         let mut state = self.locked();
-        state.frozen = frozen;
-        if frozen {
-            state.stretch.forget();
+        if frozen && !state.frozen {
+            let rtt = state.rtt.unwrap_or_default();
+            if let Some(estimate) = state.stretch.end(rtt) {
+                let now = self.start.elapsed();
+                state.keep(now, estimate.bps);
+            }
             state.trains.forget();
         }
+        state.frozen = frozen;
     }
 
     /// Bits of all trains so far.
@@ -244,12 +249,13 @@ impl UplinkMeter {
             state.stretch.forget();
         }
         let reading = Reading { at: now, acked: account.acked, outstanding: account.outstanding };
-        let told = if state.frozen { None } else { state.stretch.take(reading) };
+        let rtt = account.min_rtt.unwrap_or_default();
+        let told = if state.frozen { None } else { state.stretch.take(reading, rtt) };
         if let Some(Estimate { bps, span }) = told {
             state.trains.told(now, bps, span);
             state.keep(now, bps);
         } else if account.outstanding == 0
-            && let Some(at_least) = state.trains.drained(now)
+            && let Some(at_least) = state.trains.drained(now, rtt)
         {
             state.keep(now, at_least);
         }

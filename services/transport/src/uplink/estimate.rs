@@ -1,8 +1,8 @@
 //! Capacity from the times at which written bytes were acknowledged. Pure.
 //!
 //! Goodput is not capacity: a sender that waits for its own next frame shows its own rate. So a stretch of
-//! acknowledgements counts only where its bytes had been written much faster than they were acknowledged: then the
-//! link was the narrow place. The first part of a stretch is what a shaper's bucket let pass at once, and is left out.
+//! acknowledgements counts only where the link was the narrow place: its bytes had been written much faster than they
+//! were acknowledged, or all of them had to wait much longer than a round trip takes. The first part of a stretch is what a shaper's bucket let pass at once, and is left out.
 
 use std::time::Duration;
 
@@ -14,6 +14,8 @@ const LEAST_SPAN: Duration = Duration::from_micros(5_500);
 const LEAST_BYTES: u64 = 2_500;
 /// Writing must have been so much faster than acknowledging.
 const WRITTEN_WITHIN: f64 = 0.5;
+/// Bytes that wait so much longer than two round trips wait for the link: what is acknowledged late by habit waits less.
+const QUEUED: Duration = Duration::from_millis(50);
 /// A gap is so many times the median interval, and at least [`LEAST_GAP`].
 const GAP: u32 = 4;
 const LEAST_GAP: Duration = Duration::from_millis(4);
@@ -50,8 +52,8 @@ pub struct Estimate {
 
 impl Stretch {
     /// Takes one reading. Where nothing is outstanding any more, and now and then where much is, yields what the
-    /// readings told.
-    pub fn take(&mut self, reading: Reading) -> Option<Estimate> {
+    /// readings told. `rtt` is the smallest round trip.
+    pub fn take(&mut self, reading: Reading, rtt: Duration) -> Option<Estimate> {
         if self.readings.last().is_some_and(|last| reading.acked < last.acked || reading.at < last.at) {
             // Another connection.
             self.forget();
@@ -64,7 +66,7 @@ impl Stretch {
         if reading.outstanding > 0 && reading.at - since < LOOK_EVERY {
             return None;
         }
-        let told = estimate(&self.readings, self.seen);
+        let told = estimate(&self.readings, self.seen, rtt);
         if reading.outstanding == 0 {
             self.forget();
         } else {
@@ -72,6 +74,13 @@ impl Stretch {
             self.readings.drain(..old);
             self.seen = self.readings.len() - 1;
         }
+        told
+    }
+
+    /// Ends the stretch that is under way; yields what it told so far.
+    pub fn end(&mut self, rtt: Duration) -> Option<Estimate> {
+        let told = estimate(&self.readings, self.seen, rtt);
+        self.forget();
         told
     }
 
@@ -83,8 +92,8 @@ impl Stretch {
 }
 
 /// The rate of the longest run without a gap among `readings` from the `seen`-th on; none where it tells none. Those
-/// before only tell when bytes were written.
-pub fn estimate(readings: &[Reading], seen: usize) -> Option<Estimate> {
+/// before only tell when bytes were written. `rtt` is the smallest round trip.
+pub fn estimate(readings: &[Reading], seen: usize, rtt: Duration) -> Option<Estimate> {
     // Only where something was acknowledged is there news.
     let mut news: Vec<Reading> = Vec::new();
     for reading in readings.get(seen..)? {
@@ -104,15 +113,17 @@ pub fn estimate(readings: &[Reading], seen: usize) -> Option<Estimate> {
         readings.get(at).map(|reading| reading.at)
     };
     let began = written(from.acked)?;
+    let waited = |reading: &Reading, written: Duration| reading.at.saturating_sub(written) > 2 * rtt + QUEUED;
     // What was written later, like the next frame, is left out at the end.
     run.iter().rev().find_map(|last| {
         let (span, bytes) = (last.at.saturating_sub(from.at), last.acked.saturating_sub(from.acked));
         if span < LEAST_SPAN || bytes < LEAST_BYTES {
             return None;
         }
-        let writing = written(last.acked)?.saturating_sub(began);
-        let narrow = writing.as_secs_f64() <= WRITTEN_WITHIN * span.as_secs_f64();
-        narrow.then(|| Estimate { bps: 8.0 * bytes as f64 / span.as_secs_f64(), span })
+        let ended = written(last.acked)?;
+        let at_once = ended.saturating_sub(began).as_secs_f64() <= WRITTEN_WITHIN * span.as_secs_f64();
+        let queued = waited(from, began) && waited(last, ended);
+        (at_once || queued).then(|| Estimate { bps: 8.0 * bytes as f64 / span.as_secs_f64(), span })
     })
 }
 
@@ -147,6 +158,7 @@ mod tests {
     use super::*;
 
     const SEGMENT: u64 = 1448;
+    const RTT: Duration = Duration::from_millis(20);
 
     /// Readings each `poll_us` of `bytes` written at 0 through a bucket of `bucket` bytes and then a link of `bps`.
     fn burst(bytes: u64, bucket: u64, bps: f64, poll_us: u64) -> Vec<Reading> {
@@ -172,15 +184,15 @@ mod tests {
         for (bps, bucket, bytes) in
             [(2e5, 3_000, 5_800), (2e6, 3_000, 22_400), (2e7, 25_000, 90_000), (5e7, 62_500, 180_000)]
         {
-            let found = estimate(&burst(bytes / SEGMENT * SEGMENT, bucket, bps, 1000), 0).unwrap().bps;
+            let found = estimate(&burst(bytes / SEGMENT * SEGMENT, bucket, bps, 1000), 0, RTT).unwrap().bps;
             assert!((found / bps - 1.0).abs() < 0.15, "{bps}: {found}");
         }
     }
 
     #[test]
     fn what_fits_the_bucket_tells_nothing() {
-        assert_eq!(estimate(&burst(20 * SEGMENT, 100_000, 2e6, 1000), 0), None);
-        assert_eq!(estimate(&burst(SEGMENT, 0, 2e6, 1000), 0), None);
+        assert_eq!(estimate(&burst(20 * SEGMENT, 100_000, 2e6, 1000), 0, RTT), None);
+        assert_eq!(estimate(&burst(SEGMENT, 0, 2e6, 1000), 0, RTT), None);
     }
 
     #[test]
@@ -194,8 +206,8 @@ mod tests {
             })
             .collect();
         let mut stretch = Stretch::default();
-        assert_eq!(readings.iter().find_map(|reading| stretch.take(*reading)), None);
-        assert_eq!(estimate(&readings, 0), None);
+        assert_eq!(readings.iter().find_map(|reading| stretch.take(*reading, RTT)), None);
+        assert_eq!(estimate(&readings, 0, RTT), None);
     }
 
     #[test]
@@ -208,7 +220,7 @@ mod tests {
             let outstanding = 80 * SEGMENT - acked;
             readings.push(Reading { at: Duration::from_millis(ms), acked, outstanding });
         }
-        let found = estimate(&readings, 0).unwrap().bps;
+        let found = estimate(&readings, 0, RTT).unwrap().bps;
         assert!((found / 2e7 - 1.0).abs() < 0.15, "{found}");
     }
 
@@ -222,7 +234,7 @@ mod tests {
         let last = *readings.last().unwrap();
         let at = last.at + Duration::from_millis(58);
         readings.push(Reading { at, acked: last.acked + SEGMENT, outstanding: 0 });
-        let found = estimate(&readings, 0).unwrap().bps;
+        let found = estimate(&readings, 0, RTT).unwrap().bps;
         assert!((found / 2e5 - 1.0).abs() < 0.15, "{found}");
     }
 
@@ -235,15 +247,33 @@ mod tests {
             outstanding: 10 * SEGMENT,
         });
         let mut stretch = Stretch::default();
-        let told: Vec<_> = readings.filter_map(|reading| stretch.take(reading)).collect();
+        let told: Vec<_> = readings.filter_map(|reading| stretch.take(reading, RTT)).collect();
         assert!(told.iter().all(|told| (told.bps / 2e5 - 1.0).abs() < 0.15), "{told:?}");
+    }
+
+    /// A frame of `bytes` each 100 ms on a link of `bps`, for a second.
+    fn paced(bytes: u64, bps: f64) -> impl Iterator<Item = Reading> {
+        (0..1_000_u64).map(move |ms| {
+            let written = (ms / 100 + 1) * bytes;
+            let acked = ((bps * ms as f64 / 8e3) as u64 / SEGMENT * SEGMENT).min(written);
+            Reading { at: Duration::from_millis(ms), acked, outstanding: written - acked }
+        })
+    }
+
+    #[test]
+    fn frames_that_pile_up_tell_although_each_is_written_in_its_time() {
+        let mut stretch = Stretch::default();
+        let told: Vec<_> = paced(7_700, 5e5).filter_map(|reading| stretch.take(reading, RTT)).collect();
+        let told: Vec<_> = told.into_iter().chain(stretch.end(RTT)).map(|told| told.bps / 5e5).collect();
+        assert!(told.len() >= 2 && told.iter().all(|ratio| (ratio - 1.0).abs() < 0.15), "{told:?}");
+        assert_eq!(stretch.end(RTT), None, "it is over");
     }
 
     #[test]
     fn a_stretch_ends_when_nothing_is_outstanding() {
         let mut stretch = Stretch::default();
         let readings = burst(30 * SEGMENT, 3_000, 2e6, 1000);
-        let told: Vec<_> = readings.iter().filter_map(|reading| stretch.take(*reading)).collect();
+        let told: Vec<_> = readings.iter().filter_map(|reading| stretch.take(*reading, RTT)).collect();
         assert_eq!(told.len(), 1);
         assert!(stretch.readings.is_empty());
     }
@@ -258,11 +288,11 @@ mod tests {
                 (at, acked) = (at + us, acked + bytes);
                 Reading { at: Duration::from_micros(at), acked, outstanding }
             }).collect();
-            if let Some(told) = estimate(&readings, 0) {
+            if let Some(told) = estimate(&readings, 0, RTT) {
                 prop_assert!(told.bps.is_finite() && told.bps > 0.0);
             }
             let mut stretch = Stretch::default();
-            readings.iter().for_each(|reading| { stretch.take(*reading); });
+            readings.iter().for_each(|reading| { stretch.take(*reading, RTT); });
             prop_assert!(stretch.seen <= stretch.readings.len());
         }
     }

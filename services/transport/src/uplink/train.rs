@@ -21,7 +21,10 @@ const DUE_AFTER: Duration = Duration::from_secs(2);
 const SAVED: Duration = Duration::from_secs(20);
 /// A stretch that lasted longer than this had more segments than it needed.
 const LONG_SPAN: Duration = Duration::from_millis(40);
-
+/// A train that told nothing and was through so many times as fast as the guessed rate shows that the link has widened.
+const FASTER: f64 = 2.0;
+/// The guess follows a link that has widened by steps of this factor.
+const STEP: f64 = 4.0;
 /// After so many trains that told nothing, what was told before is no guide any more: the link may have widened.
 const FORGET_AFTER: u32 = 4;
 
@@ -32,6 +35,10 @@ pub struct Trains {
     guess_bps: f64,
     /// Bits that may be spent.
     credit: f64,
+    /// Bits of it that a guess beyond the last measurement gave.
+    borrowed: f64,
+    /// The last measurement.
+    told_bps: Option<f64>,
     looked: Duration,
     measured: Option<Duration>,
     /// When the last train left, until something is known of it.
@@ -47,6 +54,8 @@ impl Default for Trains {
             segments: FEWEST,
             guess_bps: FIRST_GUESS_BPS,
             credit: (FEWEST * SEGMENT * 8) as f64,
+            borrowed: 0.0,
+            told_bps: None,
             looked: Duration::ZERO,
             measured: None,
             under_way: None,
@@ -63,6 +72,8 @@ impl Trains {
         self.looked = self.looked.max(now);
         let most = (self.guess_bps * SHARE * SAVED.as_secs_f64()).max((self.segments * SEGMENT * 8) as f64);
         self.credit = (self.credit + elapsed * self.guess_bps * SHARE).min(most);
+        let beyond = self.told_bps.map_or(0.0, |told| (self.guess_bps - told).max(0.0));
+        self.borrowed += elapsed * beyond * SHARE;
         let fresh = self.measured.is_some_and(|at| now.saturating_sub(at) < DUE_AFTER);
         let bytes = self.segments * SEGMENT;
         let bits = (bytes * 8) as f64;
@@ -80,27 +91,34 @@ impl Trains {
         if self.under_way.take().is_some() && span > LONG_SPAN {
             self.segments = (self.segments / 2).max(FEWEST);
         }
-        (self.measured, self.guess_bps, self.failed) = (Some(now), bps, 0);
+        // What a wrong guess gave is paid back, so that trains keep to their share.
+        if self.told_bps.is_some_and(|told| bps < FASTER * told) {
+            self.credit -= self.borrowed;
+        }
+        (self.measured, self.guess_bps, self.told_bps) = (Some(now), bps, Some(bps));
+        (self.failed, self.borrowed) = (0, 0.0);
     }
 
     /// Nothing is outstanding at `now`: a train that has told nothing was too short. Where it was the longest that we
-    /// send, the link is wider than can be told, and what it showed at least is yielded, in bits per second.
-    pub fn drained(&mut self, now: Duration) -> Option<f64> {
+    /// send, the link is wider than can be told, and what it showed at least is yielded, in bits per second. `rtt` is the
+    /// smallest round trip.
+    pub fn drained(&mut self, now: Duration, rtt: Duration) -> Option<f64> {
         let (left, bytes) = self.under_way.take()?;
-        let seen = 8.0 * bytes as f64 / now.saturating_sub(left).as_secs_f64().max(1e-3);
+        let seen = 8.0 * bytes as f64 / now.saturating_sub(left + rtt).as_secs_f64().max(1e-3);
         if bytes >= MOST * SEGMENT {
             (self.measured, self.guess_bps, self.failed) = (Some(now), seen, 0);
             return Some(seen);
         }
         self.failed += 1;
-        // One may fail for a frame in its midst.
-        if self.measured.is_some() && self.failed < 2 {
+        let wider = seen > FASTER * self.guess_bps;
+        // One may fail for a frame in its midst, but that makes none faster.
+        if self.measured.is_some() && self.failed < 2 && !wider {
             return None;
         }
         self.segments = (self.segments * 2).min(MOST);
-        if self.measured.is_none() {
+        if self.measured.is_none() || wider {
             // The link carries at least this, if only for the moment: a careful step towards it.
-            self.guess_bps = seen.clamp(self.guess_bps, 4.0 * self.guess_bps);
+            self.guess_bps = seen.clamp(self.guess_bps, STEP * self.guess_bps);
         } else if self.failed > FORGET_AFTER {
             self.measured = None;
         }
@@ -136,7 +154,7 @@ mod tests {
             if let Some(bytes) = trains.due(now) {
                 sent.push(bytes / SEGMENT);
                 assert_eq!(trains.due(now), None, "one at a time");
-                trains.drained(now + ms(1));
+                trains.drained(now + ms(1), Duration::ZERO);
             }
         }
         assert_eq!(sent, [4, 8, 16, 32]);
@@ -155,13 +173,45 @@ mod tests {
             for step in 1..=10_000 {
                 let now = ms(100 * step);
                 if trains.due(now).is_some() {
-                    trains.drained(now + ms(1));
+                    trains.drained(now + ms(1), Duration::ZERO);
                     trains.told(now, bps, ms(10));
                 }
             }
             let share = trains.spent_bits() as f64 / (bps * 1_000.0);
             assert!(share <= 0.05, "{bps}: {share}");
         }
+    }
+
+    /// Ten minutes on a link of `bps` whose shaper lets a `bucket` of bytes pass at once, after one of 0.5 Mbit/s:
+    /// when the first train told its rate, and the share that all trains took.
+    fn behind_a_bucket(bps: f64, bucket: usize) -> (Option<Duration>, f64) {
+        let mut trains = Trains::default();
+        trains.told(ms(0), 5e5, ms(10));
+        let (mut now, mut first, end) = (ms(0), None, ms(600_000));
+        while now < end {
+            now += ms(100);
+            let Some(bytes) = trains.due(now) else { continue };
+            if bytes <= bucket {
+                trains.drained(now + ms(21), ms(20));
+            } else {
+                let span = Duration::from_secs_f64(0.7 * 8.0 * (bytes - bucket) as f64 / bps);
+                trains.told(now + span, bps, span);
+                first = first.or(Some(now));
+            }
+        }
+        (first, trains.spent_bits() as f64 / (bps * end.as_secs_f64()))
+    }
+
+    #[test]
+    fn a_link_that_has_widened_is_noticed_in_seconds() {
+        let (first, share) = behind_a_bucket(8e6, 20_000);
+        assert!(first.is_some_and(|first| first < ms(8_000)) && share <= 0.05, "{first:?}, {share}");
+    }
+
+    #[test]
+    fn a_train_that_only_fits_the_bucket_costs_no_more_than_the_share() {
+        let (first, share) = behind_a_bucket(5e5, 6_000);
+        assert!(first.is_some() && share <= 0.05, "{first:?}, {share}");
     }
 
     #[test]
@@ -172,7 +222,7 @@ mod tests {
             now += Duration::from_millis(100);
             if trains.due(now).is_some() {
                 now += Duration::from_millis(2);
-                told = told.or(trains.drained(now));
+                told = told.or(trains.drained(now, Duration::ZERO));
             }
         }
         let least = 8.0 * (MOST * SEGMENT) as f64 / 2e-3;
