@@ -1,9 +1,15 @@
 //! A slow mean of an uplink's measured capacity.
 //!
 //! Slow on purpose: the device's guard and its bits answer to what is quick. Low quantiles and short windows keep a
-//! pessimistic choice after a fade is over, so there are none.
+//! pessimistic choice after a fade is over, so there are none. Only a link that has long been much thinner than its
+//! mean, and carries frames meanwhile, is taken for another link: a mean would need several half-lives to say so.
 
 use std::time::Duration;
+
+/// Below this share of the mean a link is much thinner.
+const THINNER: f64 = 1.0 / 3.0;
+/// Fades are shorter, or the device guards in them.
+const LONG: Duration = Duration::from_secs(1);
 
 /// Mean whose weights halve with each half-life. Times are since any fixed moment, on one clock.
 #[derive(Debug, Clone)]
@@ -11,12 +17,20 @@ pub struct CapacityMean {
     half_life: Duration,
     mean_bps: Option<f64>,
     at: Duration,
+    thinner: Option<Thinner>,
+}
+
+/// Measurements much below the mean, without one that is not.
+#[derive(Debug, Clone, Copy)]
+struct Thinner {
+    since: Duration,
+    most_bps: f64,
 }
 
 impl CapacityMean {
     /// A mean of nothing yet.
     pub fn new(half_life: Duration) -> Self {
-        Self { half_life, mean_bps: None, at: Duration::ZERO }
+        Self { half_life, mean_bps: None, at: Duration::ZERO, thinner: None }
     }
 
     /// Takes a measurement of `bps` bits per second made at `at`. Give none while the device guards: what a dead
@@ -25,15 +39,30 @@ impl CapacityMean {
         if !bps.is_finite() || bps < 0.0 {
             return;
         }
-        self.mean_bps = Some(match self.mean_bps {
-            None => bps,
-            Some(mean) => {
+        let mean = self.mean_bps.unwrap_or(bps);
+        self.mean_bps = Some(match self.dropped(at, bps, mean) {
+            Some(level) => level,
+            None => {
                 let elapsed = at.saturating_sub(self.at).as_secs_f64();
                 let kept = (-elapsed / self.half_life.as_secs_f64().max(1e-3)).exp2();
                 mean * kept + bps * (1.0 - kept)
             }
         });
         self.at = self.at.max(at);
+    }
+
+    /// The level of a link that has long been much thinner than `mean`: the best that it has shown meanwhile.
+    fn dropped(&mut self, at: Duration, bps: f64, mean: f64) -> Option<f64> {
+        if bps >= THINNER * mean {
+            self.thinner = None;
+            return None;
+        }
+        let thinner = self.thinner.get_or_insert(Thinner { since: at, most_bps: bps });
+        thinner.most_bps = thinner.most_bps.max(bps);
+        if at.saturating_sub(thinner.since) < LONG {
+            return None;
+        }
+        self.thinner.take().map(|thinner| thinner.most_bps)
     }
 
     /// The mean in bits per second; none before the first measurement.
@@ -44,6 +73,8 @@ impl CapacityMean {
     /// Time in which nothing was measured on purpose is not time that has passed: the next measurement weighs as
     /// if it came right after the last.
     pub fn skip_to(&mut self, now: Duration) {
+        let skipped = now.saturating_sub(self.at);
+        self.thinner.iter_mut().for_each(|thinner| thinner.since += skipped);
         self.at = self.at.max(now);
     }
 }
@@ -52,14 +83,42 @@ impl CapacityMean {
 mod tests {
     use super::*;
 
+    fn at(seconds: f64) -> Duration {
+        Duration::from_secs_f64(seconds)
+    }
+
     #[test]
     fn half_of_the_way_is_made_in_a_half_life_however_often_it_is_measured() {
         for steps in [1_u32, 4, 100] {
             let mut mean = CapacityMean::new(Duration::from_secs(2));
             mean.observe(Duration::ZERO, 8e6);
-            (1..=steps).for_each(|step| mean.observe(Duration::from_secs(2) * step / steps, 0.0));
-            assert!((mean.bps().unwrap() - 4e6).abs() < 1.0, "{steps}");
+            (1..=steps).for_each(|step| mean.observe(Duration::from_secs(2) * step / steps, 4e6));
+            assert!((mean.bps().unwrap() - 6e6).abs() < 1.0, "{steps}");
         }
+    }
+
+    #[test]
+    fn a_link_that_stays_much_thinner_is_another_one_after_a_second_that_counts() {
+        let mut mean = CapacityMean::new(Duration::from_secs(2));
+        mean.observe(at(0.0), 8e6);
+        mean.observe(at(1.0), 0.5e6);
+        mean.observe(at(1.5), 0.6e6);
+        assert!(mean.bps().unwrap() > 3e6, "that may be a fade");
+        mean.skip_to(at(9.0));
+        mean.observe(at(9.4), 0.4e6);
+        assert!(mean.bps().unwrap() > 3e6, "the time in between was skipped");
+        mean.observe(at(9.5), 0.5e6);
+        assert!((mean.bps().unwrap() - 0.6e6).abs() < 1.0, "{mean:?}");
+    }
+
+    #[test]
+    fn one_good_measurement_makes_a_drop_a_fade() {
+        let mut mean = CapacityMean::new(Duration::from_secs(200));
+        mean.observe(at(0.0), 8e6);
+        for second in 1..20 {
+            mean.observe(at(f64::from(second)), if second % 2 == 0 { 6e6 } else { 0.5e6 });
+        }
+        assert!(mean.bps().unwrap() > 6e6, "{mean:?}");
     }
 
     #[test]
