@@ -5,11 +5,12 @@ use std::{fmt::Write as _, fs, path::Path, process::Command};
 use autotiler_tests::{Figure, binary, shared_data};
 use serde_json::Value;
 
-/// The profile of a device ten times slower than a desk, and one of a large network.
-const PROFILES: [&str; 2] = ["nano-voc-tenth", "yolov3-like"];
+/// The measured profile of a device ten times slower than a desk, which is best off alone on any of these links; one of
+/// a small detector that takes 400 ms on its device; and one of a large network.
+const PROFILES: [&str; 3] = ["nano-voc-tenth", "small", "yolov3-like"];
 
-/// The profile whose device-only meets a deadline of a second.
-const MEETS_DEADLINE: &str = PROFILES[0];
+/// The profiles whose device-only meets a deadline of a second.
+const MEET_DEADLINE: [&str; 2] = [PROFILES[0], PROFILES[1]];
 
 /// Where outages exist.
 const WITH_OUTAGES: [&str; 3] = ["att-lte-driving", "att-lte-driving-2016", "verizon-evdo-driving"];
@@ -73,9 +74,15 @@ fn measure_noise_on_steady_links() {
     let args: Vec<_> = args.iter().map(String::as_str).collect();
     let of_each = PROFILES.map(|profile| 10.0 * worst(&simulate(profile, &args).1, "switches_per_min"));
     Figure {
-        what: "switches under +-20 % noise on a steady link (6 links of 10 min, 0.3 to 8 Mbit/s, 2 profiles)",
+        what: "switches under +-20 % noise on a steady link (6 links of 10 min, 0.3 to 8 Mbit/s, 3 profiles)",
         wanted: "<= 1 in 10 min",
-        measured: format!("at most {:.1} ({}), {:.1} ({})", of_each[0], PROFILES[0], of_each[1], PROFILES[1]),
+        measured: format!(
+            "at most {:.1}, {:.1}, {:.1} ({})",
+            of_each[0],
+            of_each[1],
+            of_each[2],
+            PROFILES.join(", ")
+        ),
         reached: Some(of_each.iter().all(|switches| *switches <= 1.0)),
     }
     .print();
@@ -110,7 +117,7 @@ fn print(profile: &str, adaptive: &[Value], fixed: &[Value], changing: &str) {
         percent(most),
         Some(most <= 0.03),
     );
-    if profile == MEETS_DEADLINE {
+    if MEET_DEADLINE.contains(&profile) {
         let outages = adaptive.iter().filter(|trace| WITH_OUTAGES.iter().any(|name| trace["name"] == *name));
         let least = outages.map(against).fold(f64::NEG_INFINITY, f64::max);
         let what = "the same where outages exist";
