@@ -15,6 +15,7 @@ mod metrics;
 mod nats_server;
 mod process;
 mod prometheus_server;
+mod rights;
 mod service;
 mod wait;
 
@@ -28,5 +29,6 @@ pub use nats_server::{NatsServer, NatsServerError, NatsServerOptions};
 pub use nix::sys::signal::Signal;
 pub use process::{Process, ProcessError};
 pub use prometheus_server::{PrometheusServer, PrometheusServerError};
+pub use rights::{DocumentedRight, Right, listed_rights};
 pub use service::{Service, ServiceError};
 pub use wait::{Late, wait_for, wait_looking_every, wait_until};

@@ -6,16 +6,13 @@ use std::{
     process::{Command, Stdio},
 };
 
-use autotiler_tests::KubeServer;
+use autotiler_tests::{DocumentedRight, KubeServer, Right, listed_rights};
 use serde_json::Value;
 
 use crate::helm::{RELEASE, in_chart, objects, read, render_case};
 
 /// A namespace that the release is not in.
 const ELSEWHERE: &str = "elsewhere";
-
-/// `resource`, `names`, `verbs`, as `kubectl auth can-i --list` shows them.
-type Right = (String, String, String);
 
 #[test]
 fn accounts_may_do_what_the_readme_says_and_no_more() {
@@ -40,16 +37,16 @@ fn accounts_may_do_what_the_readme_says_and_no_more() {
     let accounts = all.iter().filter(|object| object["kind"] == "ServiceAccount");
     let accounts: Vec<_> = accounts.map(|one| one["metadata"]["name"].as_str().unwrap().to_owned()).collect();
     assert!(accounts.len() >= 6, "{accounts:?}");
-    let documented = documented();
+    let documented = DocumentedRight::read(&read(in_chart("README.md")));
     for account in &accounts {
         let component = account.strip_prefix("autotiler-").unwrap();
         for namespace in [RELEASE, ELSEWHERE] {
             let expected: BTreeSet<Right> = documented
                 .iter()
-                .filter(|(who, place, _)| {
-                    who == component && (namespace == RELEASE || place == "all namespaces")
+                .filter(|one| {
+                    one.account == component && (namespace == RELEASE || one.place == "all namespaces")
                 })
-                .map(|(_, _, right)| right.clone())
+                .map(|one| one.right.clone())
                 .collect();
             let everybody = rights(&server, "nobody-in-particular", namespace);
             let own: BTreeSet<_> =
@@ -58,44 +55,15 @@ fn accounts_may_do_what_the_readme_says_and_no_more() {
         }
     }
     let known: BTreeSet<_> = accounts.iter().filter_map(|one| one.strip_prefix("autotiler-")).collect();
-    assert!(documented.iter().all(|(who, ..)| known.contains(who.as_str())), "{documented:?}");
-}
-
-/// Rows of README.md's table of rights: account, place, right.
-fn documented() -> Vec<(String, String, Right)> {
-    let readme = read(in_chart("README.md"));
-    let (_, table) = readme.split_once("| account | where | resource | names | verbs | why |\n").unwrap();
-    let rows = table.lines().skip(1).take_while(|line| line.starts_with('|'));
-    let cells = rows.map(|row| row.split('|').map(|cell| cell.trim().replace('`', "")).collect::<Vec<_>>());
-    cells
-        .map(|cell| {
-            let right = (cell[3].clone(), cell[4].clone(), sorted(&cell[5].replace(',', "")));
-            (cell[1].clone(), cell[2].clone(), right)
-        })
-        .collect()
+    assert!(documented.iter().all(|one| known.contains(one.account.as_str())), "{documented:?}");
+    assert!(!documented.is_empty());
 }
 
 fn rights(server: &KubeServer, account: &str, namespace: &str) -> BTreeSet<Right> {
     let name = format!("system:serviceaccount:{RELEASE}:{account}");
     let mut kubectl = server.kubectl().unwrap();
     let arguments = ["auth", "can-i", "--list", "--no-headers", "--namespace", namespace, "--as", &name];
-    let listed = run(kubectl.args(arguments), "");
-    listed.lines().map(right).collect()
-}
-
-/// Reads `RESOURCE [URLS] [NAMES] [VERBS]`.
-fn right(line: &str) -> Right {
-    let (resource, rest) = line.split_once('[').unwrap();
-    let parts: Vec<_> = rest.split(['[', ']']).map(str::trim).filter(|part| !part.is_empty()).collect();
-    let lists: Vec<_> =
-        line.match_indices('[').map(|(at, _)| line[at + 1..].split(']').next().unwrap()).collect();
-    assert_eq!(lists.len(), 3, "{line}: {parts:?}");
-    let resource = if lists[0].is_empty() { resource.trim() } else { lists[0] };
-    (resource.to_owned(), lists[1].to_owned(), sorted(lists[2]))
-}
-
-fn sorted(words: &str) -> String {
-    words.split_whitespace().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(" ")
+    listed_rights(&run(kubectl.args(arguments), ""))
 }
 
 /// Runs it with `input`, and gives what it prints.

@@ -2,12 +2,12 @@
 
 use std::{
     env,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
 };
 
-use autotiler_tests::{Metrics, wait_until};
+use autotiler_tests::{Figure, Metrics, wait_until};
 use kube::{Client, Config, config::Kubeconfig};
 use serde_json::Value;
 use tokio::runtime::Runtime;
@@ -73,6 +73,12 @@ impl Cluster {
             .unwrap_or_else(|said| panic!("helm {args:?}: {said}"))
     }
 
+    /// What a script of `tests/kind` prints; those work on the cluster that `up` made.
+    pub(crate) fn script(&self, name: &str, args: &[&str]) -> String {
+        let script = in_tree("tests/kind").join(name);
+        run(Command::new(script).args(args)).unwrap_or_else(|said| panic!("{name} {args:?}: {said}"))
+    }
+
     /// `path` of the API server; `None` while it or what is behind it does not answer.
     pub(crate) fn get(&self, path: &str) -> Option<String> {
         let request = http::Request::get(path).body(Vec::new()).unwrap();
@@ -88,22 +94,45 @@ impl Cluster {
         serde_json::from_str(&said).unwrap_or_default()
     }
 
+    /// Whether there is such an object.
+    pub(crate) fn is_there(&self, kind: &str, name: &str) -> bool {
+        !self.object(kind, name).is_null()
+    }
+
     /// Status of a device's condition.
     pub(crate) fn condition(&self, device: &str, condition: &str) -> String {
-        let object = self.object("edev", device);
-        let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
-        let found = conditions.iter().find(|one| one["type"] == condition);
-        found.and_then(|one| one["status"].as_str()).unwrap_or_default().to_owned()
+        condition_of(&self.object("edev", device), condition)
+    }
+
+    /// Whether a pod or node says so.
+    pub(crate) fn is_ready(&self, kind: &str, name: &str) -> bool {
+        condition_of(&self.object(kind, name), "Ready") == "True"
     }
 
     /// The names of pods with a label, those that end already left out.
     pub(crate) fn pods(&self, label: &str) -> Vec<String> {
+        self.pods_by(label, |pod| pod["metadata"]["name"].as_str())
+    }
+
+    /// What tells pods with a label from others of their names before and after them.
+    pub(crate) fn identities(&self, label: &str) -> Vec<String> {
+        self.pods_by(label, |pod| pod["metadata"]["uid"].as_str())
+    }
+
+    /// The pods with a label on a node.
+    pub(crate) fn pods_on(&self, node: &str, label: &str) -> Vec<String> {
+        self.pods_by(label, |pod| {
+            (pod["spec"]["nodeName"] == node).then(|| pod["metadata"]["name"].as_str())?
+        })
+    }
+
+    fn pods_by(&self, label: &str, what: impl Fn(&Value) -> Option<&str>) -> Vec<String> {
         let said =
             self.try_kubectl(&["get", "pods", "--selector", label, "--output", "json"]).unwrap_or_default();
         let list: Value = serde_json::from_str(&said).unwrap_or_default();
         let pods = list["items"].as_array().cloned().unwrap_or_default();
         let alive = pods.iter().filter(|pod| pod["metadata"]["deletionTimestamp"].is_null());
-        alive.filter_map(|pod| Some(pod["metadata"]["name"].as_str()?.to_owned())).collect()
+        alive.filter_map(|pod| what(pod).map(str::to_owned)).collect()
     }
 
     /// The pod of a device.
@@ -119,7 +148,20 @@ impl Cluster {
 
     /// What the gateway shows of all devices.
     pub(crate) fn fleet(&self) -> Metrics {
-        Metrics::parse(&self.get(&self.service("gateway-metrics:metrics", "metrics")).unwrap_or_default())
+        self.service_metrics("gateway-metrics:metrics")
+    }
+
+    /// What a service of the release shows; nothing while it does not answer.
+    pub(crate) fn service_metrics(&self, service: &str) -> Metrics {
+        Metrics::parse(&self.get(&self.service(service, "metrics")).unwrap_or_default())
+    }
+
+    /// How often the controller that runs has decided on what it knew to be fresh.
+    pub(crate) fn decisions(&self) -> f64 {
+        let metrics = self.service_metrics("controller:admin");
+        let decisions =
+            |outcome| metrics.sum("autotiler_controller_decisions_total", &[("outcome", outcome)]);
+        ["best", "held", "switch"].into_iter().map(decisions).sum()
     }
 
     /// The path of a service behind the API server's proxy.
@@ -157,15 +199,21 @@ pub(crate) fn time_until(what: &str, condition: impl FnMut() -> bool) -> Duratio
     began.elapsed()
 }
 
-/// A line of the table that `make e2e` prints.
-pub(crate) fn report(what: &str, measured: &str, wanted: &str) {
-    println!("| {what} | {measured} | {wanted} |");
+/// A row of the table that `make e2e` prints; what was not reached fails the scenario once it stands there.
+pub(crate) fn report(what: &str, wanted: &str, measured: &str, reached: bool) {
+    Figure { what, wanted, measured: measured.to_owned(), reached: Some(reached) }.print();
+    assert!(reached, "{what}: {measured}, and {wanted} was wanted");
 }
 
-/// The chart, seen from anywhere.
-pub(crate) fn chart() -> String {
-    let chart = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../charts/autotiler");
-    chart.display().to_string()
+/// A path of the tree, seen from anywhere.
+pub(crate) fn in_tree(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}
+
+fn condition_of(object: &Value, condition: &str) -> String {
+    let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    let found = conditions.iter().find(|one| one["type"] == condition);
+    found.and_then(|one| one["status"].as_str()).unwrap_or_default().to_owned()
 }
 
 fn run(command: &mut Command) -> Result<String, String> {

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use autotiler_tests::{wait_for, wait_until};
+use autotiler_tests::{quantile, wait_for, wait_until};
 
 use crate::{
     accounts::closed,
-    cluster::{Cluster, DEVICES, report, until},
+    cluster::{Cluster, DEVICES, report},
 };
 
 /// What the link is cut to, and how often: the slowest of so many is what is told.
@@ -23,41 +23,76 @@ fn a_cut_uplink_moves_its_device_and_no_other() {
     let cluster = Cluster::open();
     let [cut, other] = DEVICES;
     let before = closed(&cluster, cut);
-    let (mut left, mut returned) = (Vec::new(), Vec::new());
+    let (mut left, mut returned, mut others_moves) = (Vec::new(), Vec::new(), 0);
     for _ in 0..ROUNDS {
         let (here, there) = (steady_point(&cluster, cut), steady_point(&cluster, other));
-        shape(
-            &cluster,
-            cut,
-            &["replace", "dev", "eth0", "root", "tbf", "rate", RATE, "burst", "16kb", "latency", "100ms"],
-        );
-        let began = Instant::now();
-        let moved = wait_until("another operating point", LEAVES_WITHIN, || differs(&cluster, cut, &here));
-        left.push(began.elapsed());
-        let neighbour = cluster.point(other);
-        shape(&cluster, cut, &["del", "dev", "eth0", "root"]);
-        moved.unwrap();
-        assert_eq!(neighbour, there, "{other}'s link was not touched");
-        let began = Instant::now();
-        wait_until("the way back", RETURNS_WITHIN, || cluster.point(cut) == here).unwrap();
-        returned.push(began.elapsed());
+        throttle(&cluster, cut, RATE);
+        left.push(time_to(LEAVES_WITHIN * 4, || differs(&cluster, cut, &here)));
+        others_moves += usize::from(differs(&cluster, other, &there));
+        free(&cluster, cut);
+        returned.push(time_to(RETURNS_WITHIN, || cluster.point(cut) == here));
+        others_moves += usize::from(differs(&cluster, other, &there));
     }
     let account = closed(&cluster, cut).since(before);
-    let slowest = |times: &[Duration]| times.iter().max().unwrap().as_secs_f64();
+    // Of so few rounds the slowest stands for the 99th percentile.
+    let [left, returned] = [left, returned].map(|mut times| quantile(&mut times, 1.0));
     report(
-        &format!("{cut} cut to {RATE} by tc, {ROUNDS} times: another operating point; back after recovery"),
-        &format!("slowest {:.1} s; slowest {:.1} s", slowest(&left), slowest(&returned)),
-        "p99 5 s",
+        &format!("{cut} cut to {RATE}/s by tc in its pod, {ROUNDS} times: another operating point, and back"),
+        "p99 5 s; back after recovery",
+        &format!("slowest {left:.1} s; slowest {returned:.1} s"),
+        left <= LEAVES_WITHIN.as_secs_f64() && returned <= RETURNS_WITHIN.as_secs_f64(),
     );
     report(
-        &format!("its frames meanwhile: captured, dropped and lost by counted reasons; moves of {other}"),
-        &format!("{}, {}, {}; 0", account.captured, account.dropped, account.lost),
-        "accounting closes",
+        &format!("moves of {other} meanwhile; what became of the {} frames of {cut}", account.captured),
+        "none; 0 lost but by counted reasons",
+        &format!(
+            "{others_moves}; {} received, {} dropped and {} lost by counted reasons, accounts close",
+            account.received, account.dropped, account.lost
+        ),
+        others_moves == 0,
     );
 }
 
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn drop_tells_how_a_device_leaves_its_point_and_comes_back() {
+    let cluster = Cluster::open();
+    steady_point(&cluster, DEVICES[0]);
+    let said =
+        cluster.script("drop", &["--device", DEVICES[0], "--rate", RATE, "--for", "20s", "--watch", "40s"]);
+    println!("{said}");
+    let points = |link: &str| -> Vec<String> {
+        let lines = said.lines().filter(|line| line.split_whitespace().nth(1) == Some(link));
+        lines
+            .filter_map(|line| line.split_whitespace().find(|word| is_point(word)))
+            .map(str::to_owned)
+            .collect()
+    };
+    let (open, cut) = (points("free"), points(RATE));
+    let (Some(first), Some(last)) = (open.first(), open.last()) else { panic!("no timeline: {said}") };
+    let moved = cut.iter().find(|point| *point != first);
+    report(
+        &format!("tests/kind/drop --rate {RATE} --for 20s"),
+        "prints the timeline: away and back",
+        &format!("{first}, {} on the thin link, {last}", moved.unwrap_or(first)),
+        moved.is_some() && first == last,
+    );
+}
+
+/// Seconds until `condition` is true, a bound of it at least where it does not become so.
+fn time_to(bound: Duration, condition: impl FnMut() -> bool) -> f64 {
+    let began = Instant::now();
+    // How long it took is told either way, and judged with the others.
+    let _ = wait_until("a move", bound, condition);
+    began.elapsed().as_secs_f64()
+}
+
+fn is_point(word: &str) -> bool {
+    ["layer=", "server-only", "device-only"].iter().any(|route| word.starts_with(route))
+}
+
 /// Where a device works, once it has stayed there for a while.
-fn steady_point(cluster: &Cluster, device: &str) -> String {
+pub(crate) fn steady_point(cluster: &Cluster, device: &str) -> String {
     wait_for(&format!("{device} to stay where it is"), Duration::from_secs(180), || {
         let point = cluster.point(device);
         let moved = wait_until("a move", Duration::from_secs(8), || differs(cluster, device, &point));
@@ -67,16 +102,27 @@ fn steady_point(cluster: &Cluster, device: &str) -> String {
 }
 
 /// Whether it says that it works elsewhere; one that is not heard of is not elsewhere.
-fn differs(cluster: &Cluster, device: &str, point: &str) -> bool {
+pub(crate) fn differs(cluster: &Cluster, device: &str, point: &str) -> bool {
     let now = cluster.point(device);
     !now.is_empty() && now != point
 }
 
-/// `tc qdisc ARGS` in the device's pod.
-fn shape(cluster: &Cluster, device: &str, args: &[&str]) {
-    let pod = cluster.device_pod(device).unwrap();
-    until("tc", || {
-        let tc = ["exec", pod.as_str(), "--container", "shaper", "--", "tc", "qdisc"];
-        cluster.try_kubectl(&[&tc[..], args].concat()).is_ok()
-    });
+/// Holds a device's uplink to a rate, by tc in its pod.
+pub(crate) fn throttle(cluster: &Cluster, device: &str, rate: &str) {
+    tc(
+        cluster,
+        device,
+        &["replace", "dev", "eth0", "root", "tbf", "rate", rate, "burst", "16kb", "latency", "100ms"],
+    );
+}
+
+/// Lets go of it.
+pub(crate) fn free(cluster: &Cluster, device: &str) {
+    tc(cluster, device, &["del", "dev", "eth0", "root"]);
+}
+
+fn tc(cluster: &Cluster, device: &str, args: &[&str]) {
+    let pod = cluster.device_pod(device).expect("a pod of the device");
+    let tc = ["exec", pod.as_str(), "--container", "shaper", "--", "tc", "qdisc"];
+    cluster.kubectl(&[&tc[..], args].concat());
 }

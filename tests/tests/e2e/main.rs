@@ -7,10 +7,16 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod accounts;
+mod broker;
 mod cluster;
+mod dashboards;
 mod decoders;
+mod faults;
 mod installation;
+mod latency;
 mod link;
 mod page;
 mod parts;
 mod permissions;
+mod raw;
+mod shaper;

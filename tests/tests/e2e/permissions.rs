@@ -1,41 +1,61 @@
 //! What each service account may do, and nothing else.
 
-use crate::cluster::{Cluster, report};
+use std::{collections::BTreeSet, fs};
 
-/// What a service account of the release must not be able to do.
-const FORBIDDEN: [(&str, &str, &str); 6] = [
-    ("controller", "list", "secrets"),
-    ("controller", "create", "pods"),
-    ("controller", "delete", "edgedevices.autotiler.dev"),
-    ("gateway", "list", "secrets"),
-    ("decoder", "get", "edgedevices.autotiler.dev"),
-    ("device", "get", "edgedevices.autotiler.dev"),
-];
+use autotiler_tests::{DocumentedRight, Right, listed_rights};
 
-/// What the controller lives by.
-const ALLOWED: [(&str, &str, &str); 3] = [
-    ("controller", "watch", "edgedevices.autotiler.dev"),
-    ("controller", "patch", "edgedevices.autotiler.dev/status"),
-    ("controller", "update", "leases.coordination.k8s.io"),
-];
+use crate::cluster::{Cluster, in_tree, report};
 
 #[test]
 #[ignore = "needs a cluster: make e2e"]
-fn service_accounts_may_do_what_they_need_and_no_more() {
+fn accounts_may_do_what_the_readme_says_and_no_more() {
     let cluster = Cluster::open();
-    let may = |(account, verb, resource): (&str, &str, &str)| {
-        let account = format!("system:serviceaccount:{}:{}-{account}", cluster.namespace, cluster.release);
-        cluster.try_kubectl(&["auth", "can-i", verb, resource, "--as", &account]).is_ok()
-    };
-    for rule in ALLOWED {
-        assert!(may(rule), "{rule:?} is needed");
-    }
-    for rule in FORBIDDEN {
-        assert!(!may(rule), "{rule:?} is forbidden");
+    let readme = fs::read_to_string(in_tree("charts/autotiler/README.md")).unwrap();
+    // What is given for as long as something else is there is not there now.
+    let documented: Vec<_> =
+        DocumentedRight::read(&readme).into_iter().filter(|one| !one.why.contains("; only ")).collect();
+    assert!(documented.len() >= 8, "{documented:?}");
+    let said = cluster.kubectl(&["get", "serviceaccounts", "--output", "name"]);
+    let accounts = said.lines().filter_map(|line| line.strip_prefix("serviceaccount/"));
+    let accounts: Vec<_> = accounts.filter(|name| name.starts_with(&cluster.release)).collect();
+    assert!(accounts.len() >= 6, "{accounts:?}");
+
+    let (mut compared, mut wrong) = (0, Vec::new());
+    for account in &accounts {
+        let component = account.trim_start_matches(&format!("{}-", cluster.release));
+        for namespace in [cluster.namespace.as_str(), "default"] {
+            let own = namespace == cluster.namespace;
+            let rows = documented
+                .iter()
+                .filter(|one| one.account == component && (own || one.place == "all namespaces"));
+            let expected: BTreeSet<Right> = rows.map(|one| one.right.clone()).collect();
+            let everybody = rights(&cluster, "nobody-in-particular", namespace);
+            let found: BTreeSet<_> =
+                rights(&cluster, account, namespace).difference(&everybody).cloned().collect();
+            compared += found.len();
+            if found != expected {
+                wrong.push(format!("{account} in {namespace}: {found:?} instead of {expected:?}"));
+            }
+        }
     }
     report(
-        "kubectl auth can-i",
-        &format!("{} allowed, {} refused", ALLOWED.len(), FORBIDDEN.len()),
-        "as documented",
+        &format!("kubectl auth can-i --list of {} service accounts, in two namespaces", accounts.len()),
+        "equals the documented table",
+        &format!("{compared} rights, {} accounts differ {}", wrong.len(), wrong.join("; ")),
+        wrong.is_empty(),
     );
+}
+
+fn rights(cluster: &Cluster, account: &str, namespace: &str) -> BTreeSet<Right> {
+    let account = format!("system:serviceaccount:{}:{account}", cluster.namespace);
+    listed_rights(&cluster.kubectl(&[
+        "auth",
+        "can-i",
+        "--list",
+        "--no-headers",
+        "--namespace",
+        namespace,
+        "--as",
+        &account,
+    ]))
 }
