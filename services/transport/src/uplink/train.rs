@@ -13,14 +13,19 @@ const FEWEST: usize = 4;
 const MOST: usize = 512;
 /// Largest share of the link for trains. Below 5 %, for headers count too.
 const SHARE: f64 = 0.035;
-/// Rate supposed of a link that has told none. Low, for a high guess fills a narrow link.
+/// Rate supposed of a link that has told none. Low, for a high guess fills a narrow link. None is supposed below it: in a
+/// fade a link tells very little, and could then afford no train that shows how wide it is again.
 const FIRST_GUESS_BPS: f64 = 2e5;
 /// Without a measurement for so long a train is due.
 const DUE_AFTER: Duration = Duration::from_secs(2);
 /// Time for which unused share is saved up.
 const SAVED: Duration = Duration::from_secs(20);
+/// Most time that trains are made to owe by a link that got narrow after they were sent: ten seconds without any.
+const MOST_OWED_S: f64 = 10.0 * SHARE;
 /// A stretch that lasted longer than this had more segments than it needed.
 const LONG_SPAN: Duration = Duration::from_millis(40);
+/// Trains are no longer than the link takes in this time: those that a wide link needed would fill a narrow one.
+const LONGEST_S: f64 = 0.25;
 /// A train that told nothing and was through so many times as fast as the guessed rate shows that the link has widened.
 const FASTER: f64 = 2.0;
 /// The guess follows a link that has widened by steps of this factor.
@@ -33,12 +38,10 @@ const FORGET_AFTER: u32 = 4;
 pub struct Trains {
     segments: usize,
     guess_bps: f64,
-    /// Bits that may be spent.
-    credit: f64,
-    /// Bits of it that a guess beyond the last measurement gave.
-    borrowed: f64,
-    /// The last measurement.
-    told_bps: Option<f64>,
+    /// Time that trains may take of the link, in seconds; owed where it is below zero.
+    credit_s: f64,
+    /// Bits of the trains since the last measurement, and the time that they were charged at the guessed rate.
+    charged: (f64, f64),
     looked: Duration,
     measured: Option<Duration>,
     /// When the last train left, until something is known of it.
@@ -53,9 +56,8 @@ impl Default for Trains {
         Self {
             segments: FEWEST,
             guess_bps: FIRST_GUESS_BPS,
-            credit: (FEWEST * SEGMENT * 8) as f64,
-            borrowed: 0.0,
-            told_bps: None,
+            credit_s: (FEWEST * SEGMENT * 8) as f64 / FIRST_GUESS_BPS,
+            charged: (0.0, 0.0),
             looked: Duration::ZERO,
             measured: None,
             under_way: None,
@@ -70,17 +72,16 @@ impl Trains {
     pub fn due(&mut self, now: Duration) -> Option<usize> {
         let elapsed = now.saturating_sub(self.looked).as_secs_f64();
         self.looked = self.looked.max(now);
-        let most = (self.guess_bps * SHARE * SAVED.as_secs_f64()).max((self.segments * SEGMENT * 8) as f64);
-        self.credit = (self.credit + elapsed * self.guess_bps * SHARE).min(most);
-        let beyond = self.told_bps.map_or(0.0, |told| (self.guess_bps - told).max(0.0));
-        self.borrowed += elapsed * beyond * SHARE;
-        let fresh = self.measured.is_some_and(|at| now.saturating_sub(at) < DUE_AFTER);
         let bytes = self.segments * SEGMENT;
         let bits = (bytes * 8) as f64;
-        if fresh || self.under_way.is_some() || self.credit < bits {
+        let costs_s = bits / self.guess_bps;
+        self.credit_s = (self.credit_s + elapsed * SHARE).min(costs_s.max(SHARE * SAVED.as_secs_f64()));
+        let fresh = self.measured.is_some_and(|at| now.saturating_sub(at) < DUE_AFTER);
+        if fresh || self.under_way.is_some() || self.credit_s < costs_s {
             return None;
         }
-        self.credit -= bits;
+        self.credit_s -= costs_s;
+        self.charged = (self.charged.0 + bits, self.charged.1 + costs_s);
         self.spent_bits += bits as u64;
         self.under_way = Some((now, bytes));
         Some(bytes)
@@ -91,12 +92,13 @@ impl Trains {
         if self.under_way.take().is_some() && span > LONG_SPAN {
             self.segments = (self.segments / 2).max(FEWEST);
         }
-        // What a wrong guess gave is paid back, so that trains keep to their share.
-        if self.told_bps.is_some_and(|told| bps < FASTER * told) {
-            self.credit -= self.borrowed;
-        }
-        (self.measured, self.guess_bps, self.told_bps) = (Some(now), bps, Some(bps));
-        (self.failed, self.borrowed) = (0, 0.0);
+        // Trains were charged at a guess: what they took is known now.
+        let (bits, charged_s) = std::mem::take(&mut self.charged);
+        self.guess_bps = bps.max(FIRST_GUESS_BPS);
+        self.credit_s = (self.credit_s + charged_s - bits / self.guess_bps).max(-MOST_OWED_S);
+        let longest = (self.guess_bps * LONGEST_S) as usize / (8 * SEGMENT);
+        self.segments = self.segments.min(longest).max(FEWEST);
+        (self.measured, self.failed) = (Some(now), 0);
     }
 
     /// Nothing is outstanding at `now`: a train that has told nothing was too short. Where it was the longest that we
@@ -158,10 +160,10 @@ mod tests {
             }
         }
         assert_eq!(sent, [4, 8, 16, 32]);
-        trains.told(now, 1e6, ms(5));
+        trains.told(now, 2e7, ms(5));
         assert_eq!(trains.due(now + ms(1_999)), None);
         assert_eq!(trains.due(now + ms(25_000)), Some(64 * SEGMENT));
-        trains.told(now + ms(25_100), 1e6, ms(50));
+        trains.told(now + ms(25_100), 2e7, ms(50));
         assert_eq!(trains.due(now + ms(50_000)), Some(32 * SEGMENT));
     }
 
@@ -212,6 +214,27 @@ mod tests {
     fn a_train_that_only_fits_the_bucket_costs_no_more_than_the_share() {
         let (first, share) = behind_a_bucket(5e5, 6_000);
         assert!(first.is_some() && share <= 0.05, "{first:?}, {share}");
+    }
+
+    #[test]
+    fn a_wide_link_that_fades_and_drops_is_measured_again_in_seconds() {
+        let mut trains = Trains::default();
+        trains.told(ms(0), 8e6, ms(10));
+        let mut now = ms(0);
+        for seen in 0..4 {
+            now += ms(2_000);
+            while trains.due(now).is_none() {
+                now += ms(100);
+            }
+            trains.drained(now + ms(1), Duration::ZERO);
+            assert!(now < ms(60_000), "train {seen}");
+        }
+        trains.told(now, 1e3, ms(300));
+        let faded = now;
+        while trains.due(now).is_none() {
+            now += ms(100);
+        }
+        assert!(now - faded < ms(18_000), "{:?}", now - faded);
     }
 
     #[test]
