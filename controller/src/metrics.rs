@@ -6,6 +6,7 @@ use prometheus::{Gauge, Histogram, IntCounter, IntCounterVec, Registry};
 
 use crate::{
     control::{Decided, Outcome},
+    fleet::{HELD_UP, TOO_MANY},
     observe::{Observed, SIGNALS},
 };
 
@@ -85,7 +86,7 @@ impl ControllerMetrics {
         Outcome::LABELS.iter().for_each(|label| drop(metrics.decisions.with_label_values(&[label])));
         Unheard::LABELS
             .iter()
-            .chain(&["too_many"])
+            .chain(&[TOO_MANY, HELD_UP])
             .for_each(|label| drop(metrics.unheard.with_label_values(&[label])));
         ["conflict", "write"]
             .iter()

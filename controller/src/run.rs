@@ -121,8 +121,8 @@ async fn listen(
     while let Some(said) = telemetry.next().await {
         match said {
             Ok(said) => {
-                if !fleet.take(start.elapsed(), said) {
-                    metrics.unheard.with_label_values(&["too_many"]).inc();
+                if let Err(reason) = fleet.take(start.elapsed(), said) {
+                    metrics.unheard.with_label_values(&[reason]).inc();
                 }
             }
             Err(error) => {

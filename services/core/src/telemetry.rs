@@ -1,5 +1,7 @@
 //! What a device says of itself each second, as JSON. What is not known is null, never 0.
 
+mod life;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -8,6 +10,8 @@ use crate::{
     id::{DeviceId, Digest, Epoch},
     operating_point::OperatingPoint,
 };
+
+pub use life::{Life, Word};
 
 /// Longest telemetry, in bytes of JSON.
 pub const MAX_TELEMETRY_LEN: usize = 16 * 1024;

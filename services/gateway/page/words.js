@@ -63,6 +63,7 @@ export function happened(moment) {
     case "guarded": return `left its link by itself: ${point(moment.to)}`;
     case "released": return `came back to ${point(moment.to)}`;
     case "refused": return `cannot obey order ${moment.epoch}: ${moment.detail}`;
+    case "returned": return `speaks again, ${moment.detail}`;
     case "restarted": return `started anew at ${point(moment.to)}`;
     case "decision": return `was ordered to ${point(moment.to)}: ${moment.detail}`;
     default: return moment.kind;
@@ -78,11 +79,14 @@ const REASONS = {
 export const reason = (word) => REASONS[word] ?? word;
 
 const KINDS = {
-  switched: "Switched", guarded: "Guard left", released: "Guard back", refused: "Refused", restarted: "Restarted",
+  switched: "Switched", guarded: "Guard left", released: "Guard back", refused: "Refused", restarted: "Restarted", returned: "Speaks again",
 };
 
 /** A moment's kind. */
 export const kind = (word) => KINDS[word] ?? word;
+
+/** How a moment looks: alarming, or in the colour of where the work is done from then on. */
+export const tone = (moment) => (["guarded", "refused"].includes(moment.kind) ? "alarm" : route(moment.to));
 
 /** What holds for a device now: a tone and a word. */
 export function standing(device) {

@@ -4,8 +4,7 @@ use autotiler_runtime::Component;
 use autotiler_transport::Unheard;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Registry};
 
-/// Label of words for which there was no room.
-pub const TOO_MANY_DEVICES: &str = "too_many_devices";
+use crate::fleet::PassedOver;
 
 /// The gateway's own metrics. Clones share them.
 #[derive(Debug, Clone)]
@@ -33,7 +32,7 @@ impl GatewayMetrics {
             devices: own.whole_gauge("devices", "Devices that speak.")?,
             looked_at: own.whole_gauge("looked_at", "Devices whose frames are looked at.")?,
         };
-        for reason in Unheard::LABELS.into_iter().chain([TOO_MANY_DEVICES]) {
+        for reason in Unheard::LABELS.into_iter().chain(PassedOver::LABELS) {
             metrics.refused.with_label_values(&[reason]);
         }
         Ok(metrics)

@@ -23,9 +23,9 @@ use crate::{
     api::Api,
     controller::{self, Controller, Desk},
     feed::Feed,
-    fleet::Fleet,
+    fleet::{Fleet, PassedOver},
     live::Lives,
-    metrics::{GatewayMetrics, TOO_MANY_DEVICES},
+    metrics::GatewayMetrics,
     writer::{Cluster, Token, Writer},
 };
 
@@ -127,7 +127,7 @@ async fn bridge(
             word = heard.next() => {
                 let word = word.context("the connection to nats-server was closed")?;
                 let taken = match word {
-                    Ok(telemetry) => fleet.hear(telemetry, Instant::now()).map_err(|_| TOO_MANY_DEVICES),
+                    Ok(telemetry) => fleet.hear(telemetry, Instant::now()).map_err(PassedOver::label),
                     Err(error) => {
                         tracing::debug!(%error, "telemetry passed over");
                         Err(error.label())

@@ -1,6 +1,6 @@
 //! What a device has been through lately: its link and point second by second, and the moments that stand out.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use autotiler_core::{OperatingPoint, telemetry::Telemetry};
 
@@ -54,6 +54,8 @@ pub enum MomentKind {
     Refused,
     /// It started anew.
     Restarted,
+    /// It had been silent.
+    Returned,
 }
 
 /// The past of one device, as far as it is kept.
@@ -69,11 +71,7 @@ impl Trail {
     /// Takes what the device says after it said `before`; `samples` are kept only where there is room for them.
     pub fn take(&mut self, before: Option<&Telemetry>, now: &Telemetry, at_ms: u64, samples: bool) {
         for moment in before.into_iter().flat_map(|before| moments(before, now, at_ms)) {
-            if self.moments.len() == MOMENTS {
-                self.moments.pop_front();
-            }
-            self.moments.push_back(moment);
-            self.taken += 1;
+            self.keep(moment);
         }
         if !samples {
             return;
@@ -88,6 +86,21 @@ impl Trail {
             point: now.point,
             guarded: now.guarded_for_ms.is_some(),
         });
+    }
+
+    /// Takes that the device speaks again, after it was `silent`.
+    pub fn returned(&mut self, now: &Telemetry, at_ms: u64, silent: Duration) {
+        let detail = format!("silent for {} s", silent.as_secs());
+        let (kind, to) = (MomentKind::Returned, now.point);
+        self.keep(Moment { at_ms, kind, from: to, to, epoch: now.epoch.0, detail });
+    }
+
+    fn keep(&mut self, moment: Moment) {
+        if self.moments.len() == MOMENTS {
+            self.moments.pop_front();
+        }
+        self.moments.push_back(moment);
+        self.taken += 1;
     }
 
     /// Seconds, oldest first.

@@ -8,7 +8,11 @@ use std::{
 };
 
 use autotiler_core::telemetry::Telemetry;
-use autotiler_gateway::{Config, Fleet, fleet::Full, run};
+use autotiler_gateway::{
+    Config, Fleet,
+    fleet::{Heard, PassedOver},
+    run,
+};
 use autotiler_hevc::DecoderOptions;
 use autotiler_transport::{ConnectOptions, connect, publish_telemetry, subject, testing::NatsServer};
 use prometheus::{Encoder, Registry, TextEncoder};
@@ -100,15 +104,56 @@ fn a_silent_device_loses_all_its_series_and_the_others_stay() {
 }
 
 #[test]
+fn what_a_silent_device_has_been_through_is_there_again_when_it_is_back() {
+    let fleet = Fleet::new(SILENCE, 10).unwrap();
+    let start = Instant::now();
+    let speak = |second: u64| {
+        let said = Telemetry { uptime_ms: 60_000 + 1_000 * second, ..telemetry("cam-0") };
+        fleet.hear(said, start + Duration::from_secs(second)).unwrap();
+    };
+    let past = |second: u64| {
+        let look = |heard: &Heard| (heard.trail.samples().len(), heard.trail.moments().last().cloned());
+        fleet.one(&"cam-0".parse().unwrap(), start + Duration::from_secs(second), look)
+    };
+    speak(0);
+    speak(1);
+    assert_eq!(past(8), None);
+    speak(9);
+    let (seconds, moment) = past(9).unwrap();
+    assert_eq!((seconds, moment.unwrap().detail.as_str()), (3, "silent for 8 s"));
+    assert_eq!(past(400), None);
+    speak(400);
+    assert_eq!(past(400).unwrap(), (1, None));
+}
+
+#[test]
 fn there_is_room_for_so_many_devices_and_for_the_next_once_one_is_silent() {
     let fleet = Fleet::new(SILENCE, 2).unwrap();
     let start = Instant::now();
     for device in ["a", "b", "a"] {
         fleet.hear(telemetry(device), start).unwrap();
     }
-    assert_eq!(fleet.hear(telemetry("c"), start), Err(Full));
+    assert_eq!(fleet.hear(telemetry("c"), start), Err(PassedOver::Full));
     assert_eq!(fleet.hear(telemetry("c"), start + SILENCE), Ok(()));
     assert_eq!(fleet.len(start + SILENCE), 1);
+}
+
+#[test]
+fn a_word_that_a_dead_link_held_up_is_neither_shown_nor_taken_for_a_restart() {
+    let fleet = Fleet::new(SILENCE, 10).unwrap();
+    let (start, second) = (Instant::now(), Duration::from_secs(1));
+    let at = |uptime_ms: u64| Telemetry { uptime_ms, captured: uptime_ms / 100, ..telemetry("cam-0") };
+    let moments = || fleet.one(&"cam-0".parse().unwrap(), start, |heard| heard.trail.moments().count());
+    fleet.hear(at(60_000), start).unwrap();
+    // By its new connection; and then what the dead one held.
+    fleet.hear(at(63_000), start + 3 * second).unwrap();
+    assert_eq!(fleet.hear(at(61_000), start + 3 * second), Err(PassedOver::HeldUp));
+    let text = shown(&fleet, start + 3 * second);
+    assert!(text.contains("frames_total{device=\"cam-0\",outcome=\"captured\"} 630"), "{text}");
+    assert_eq!(moments(), Some(0));
+    // One that did start anew says so with its first word.
+    fleet.hear(at(500), start + 4 * second).unwrap();
+    assert_eq!(moments(), Some(1));
 }
 
 #[tokio::test]

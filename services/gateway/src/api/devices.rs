@@ -171,7 +171,7 @@ pub struct MomentView {
     pub device: String,
     /// When it was heard of, in milliseconds since 1970.
     pub at_ms: u64,
-    /// `switched`, `guarded`, `released`, `refused` or `restarted`.
+    /// `switched`, `guarded`, `released`, `refused`, `restarted` or `returned`.
     pub kind: &'static str,
     /// The point before.
     #[schema(value_type = String)]
@@ -286,6 +286,7 @@ impl MomentView {
             MomentKind::Released => "released",
             MomentKind::Refused => "refused",
             MomentKind::Restarted => "restarted",
+            MomentKind::Returned => "returned",
         };
         Self {
             device: device.to_string(),
