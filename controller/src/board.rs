@@ -13,8 +13,9 @@ use std::{
 use autotiler_core::{DeviceId, Digest, order::Order, telemetry::Telemetry};
 use axum::{
     Json, Router,
-    extract::{Path, State},
+    extract::{Path, Request, State},
     http::StatusCode,
+    middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -44,6 +45,8 @@ struct Shown {
     policies: BTreeMap<PolicyName, PolicyState>,
     /// Who follows whom, and since when that is known.
     matches: Option<(Arc<Matches>, Instant)>,
+    /// Why nothing is known here: this process does not decide.
+    stands_by: Option<String>,
 }
 
 /// A device that speaks.
@@ -127,6 +130,17 @@ pub struct PolicyState {
 }
 
 impl Board {
+    /// Says that this process does not decide, and who does, where that is known.
+    pub fn stand_by(&self, leader: Option<&str>) {
+        let leads = leader.map_or_else(|| "nobody leads yet".to_owned(), |leader| format!("{leader} leads"));
+        self.locked().stands_by = Some(format!("this controller stands by: {leads}"));
+    }
+
+    /// Says that this process decides from now on.
+    pub fn lead(&self) {
+        self.locked().stands_by = None;
+    }
+
     /// Shows a device's sweep.
     pub fn put(&self, explained: Explained) {
         self.locked().devices.insert(explained.device.clone(), Seen::InControl(Arc::new(explained)));
@@ -191,12 +205,13 @@ impl Board {
         BoardSeries::new(self.clone())
     }
 
-    /// `/v1/devices`, `/v1/devices/NAME` and `/v1/policies`, as JSON.
+    /// `/v1/devices`, `/v1/devices/NAME` and `/v1/policies`, as JSON; 503 where another one leads.
     pub fn router(&self) -> Router {
         Router::new()
             .route("/v1/devices", get(devices))
             .route("/v1/devices/{name}", get(device))
             .route("/v1/policies", get(policies))
+            .layer(from_fn_with_state(self.clone(), only_the_leader))
             .with_state(self.clone())
     }
 
@@ -212,6 +227,15 @@ impl Seen {
             Self::InControl(explained) => Some(explained.clone()),
             Self::LeftOut(..) => None,
         }
+    }
+}
+
+/// An empty list would be taken for what is.
+async fn only_the_leader(State(board): State<Board>, request: Request, next: Next) -> Response {
+    let stands_by = board.locked().stands_by.clone();
+    match stands_by {
+        Some(says) => (StatusCode::SERVICE_UNAVAILABLE, format!("{says}\n")).into_response(),
+        None => next.run(request).await,
     }
 }
 

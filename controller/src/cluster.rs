@@ -66,11 +66,12 @@ pub async fn run(
     let lease = Lease::new(client.clone(), &namespace, options.identity.clone(), options.lease);
     tracing::info!(identity = options.identity, namespace, "waiting for the lease");
     tokio::select! {
-        () = lease.acquire() => {}
+        () = lease.acquire(|leader| around.board.stand_by(leader)) => {}
         () = cancel.cancelled() => return Ok(()),
     }
     tracing::info!(identity = options.identity, "leading");
     around.metrics.leader.set(1.0);
+    around.board.lead();
     let working = cancel.child_token();
     let reporting = report::Reporter::new(client, objects, around.board.clone(), around.metrics.clone());
     let reporting = tokio::spawn(reporting.run(options.status_writes, working.clone()));

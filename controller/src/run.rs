@@ -35,6 +35,7 @@ const RETRY: Duration = Duration::from_secs(1);
 pub async fn run(config: Config, registry: Registry, cancel: CancellationToken) -> anyhow::Result<()> {
     let metrics = ControllerMetrics::register(&registry)?;
     let board = Board::default();
+    board.stand_by(None);
     registry.register(Box::new(board.series()?))?;
     let fixed = match &config.source {
         Source::Files { policy, profiles, devices } => {
@@ -75,6 +76,7 @@ pub async fn run(config: Config, registry: Registry, cancel: CancellationToken) 
             let (_keep, catalog) = watch::channel(Arc::new(catalog));
             catalog_latch.release();
             metrics.leader.set(1.0);
+            board.lead();
             sweep_all(around, catalog, cancel).await;
         }
         (None, Source::Cluster { kubeconfig, watch_namespace, namespace, lease, status_writes }) => {

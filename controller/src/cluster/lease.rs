@@ -54,8 +54,8 @@ impl Lease {
         self.duration / 6
     }
 
-    /// Waits until it is ours.
-    pub async fn acquire(&self) {
+    /// Waits until it is ours; `held_by` hears who has it until then.
+    pub async fn acquire(&self, held_by: impl Fn(Option<&str>)) {
         let mut seen: Option<(Option<String>, Instant)> = None;
         loop {
             let expired = |version: &Option<String>| {
@@ -64,6 +64,7 @@ impl Lease {
             match self.attempt(expired).await {
                 Tried::Held => return,
                 Tried::HeldBy(lease) => {
+                    held_by(holder(&lease));
                     let version = lease.metadata.resource_version;
                     if seen.as_ref().is_none_or(|(last, _)| *last != version) {
                         seen = Some((version, Instant::now()));

@@ -16,6 +16,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LABELS: &str = "app.kubernetes.io/name=autotiler,app.kubernetes.io/component=controller";
 /// The name of that port.
 const PORT: &str = "admin";
+/// How often a replica is asked, each time one drawn by the API server, until it is the one that leads: of two, in all
+/// but one of a hundred thousand times.
+const DRAWS: usize = 17;
 
 /// Where the controller is.
 #[derive(Debug, Clone, clap::Args)]
@@ -77,7 +80,13 @@ fn has_admin_port(service: &Service) -> bool {
 impl Controller {
     /// JSON of `path`, like `/v1/devices`. What the controller refuses is said in its own words.
     pub(crate) async fn ask(&self, path: &str) -> anyhow::Result<Value> {
-        let (status, body) = self.get(path).await?;
+        let (mut status, mut body) = self.get(path).await?;
+        for _ in 1..DRAWS {
+            if status != StatusCode::SERVICE_UNAVAILABLE {
+                break;
+            }
+            (status, body) = self.get(path).await?;
+        }
         if !status.is_success() {
             bail!("{}", body.trim());
         }
