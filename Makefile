@@ -2,7 +2,7 @@
 # What they do stands in tests/setup/.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint e2e bench measure train install clean-cache
+.PHONY: help demo test lint e2e bench measure screenshots train install clean-cache
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ bench: ## print the measured figures as ratios, in one run
 
 measure: ## print what adapting to the link reaches, beside what is wanted; root (MEASURE="--quick drop switches")
 	@tests/setup/measure $(MEASURE)
+
+screenshots: ## take pictures of the live page, of real cameras; six minutes
+	@tests/setup/screenshots
 
 train: ## build autotiler-train, which `autotiler train` hands over to (fetches libtorch)
 	@tests/setup/install test

@@ -30,5 +30,5 @@ pub use nix::sys::signal::Signal;
 pub use process::{Process, ProcessError};
 pub use prometheus_server::{PrometheusServer, PrometheusServerError};
 pub use rights::{DocumentedRight, Right, listed_rights};
-pub use service::{Service, ServiceError};
+pub use service::{Service, ServiceError, free_port};
 pub use wait::{Late, wait_for, wait_looking_every, wait_until};

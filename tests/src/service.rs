@@ -71,9 +71,27 @@ impl Service {
         args: impl IntoIterator<Item = A>,
         folder: &Path,
     ) -> Result<Self, ServiceError> {
+        Self::start_in(program, name, args, &[], folder)
+    }
+
+    /// The same, with more variables in its environment.
+    ///
+    /// # Errors
+    /// [`ServiceError`].
+    pub fn start_in<A: AsRef<std::ffi::OsStr>>(
+        program: &str,
+        name: &str,
+        args: impl IntoIterator<Item = A>,
+        env: &[(&str, String)],
+        folder: &Path,
+    ) -> Result<Self, ServiceError> {
         let admin = free_port().map_err(ServiceError::Port)?;
         let mut command = Command::new(binary(program)?);
-        command.args(args).arg("--admin").arg(admin.to_string());
+        command
+            .args(args)
+            .envs(env.iter().map(|(key, value)| (key, value)))
+            .arg("--admin")
+            .arg(admin.to_string());
         Ok(Self { process: Process::start(name, command, folder)?, admin })
     }
 
@@ -125,7 +143,10 @@ impl Service {
 
 /// A port that was free a moment ago. Another process could take it before the service does, which then ends with
 /// that error and fails its test; the kernel hands out ports in a way that makes this rare.
-pub(crate) fn free_port() -> io::Result<SocketAddr> {
+///
+/// # Errors
+/// When the loopback has none left.
+pub fn free_port() -> io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 

@@ -5,11 +5,11 @@ import * as hand from "./hand.js";
 import { stage } from "./stage.js";
 import { ask, listen, state, watch } from "./store.js";
 import { timeline } from "./timeline.js";
-import { UNKNOWN, clock, happened, kind, millis, percent, point, rate, reason, span, standing } from "./words.js";
+import { UNKNOWN, clock, happened, kind, millis, percent, point, rate, reason, route, span, standing, tone } from "./words.js";
 
 const STAGES = [
   ["head", "Head and tiler", ""], ["codec", "HEVC, device", ""], ["boxes", "Boxes, device", ""],
-  ["serverQueue", "Queue, server p95", "server"], ["serverDecode", "HEVC, server", "server"], ["serverTail", "Tail, server", "server"],
+  ["serverQueue", "Waiting, server p95", "server"], ["serverDecode", "HEVC, server", "server"], ["serverTail", "Tail, server", "server"],
 ];
 const PAST = 30;
 const ASK_MS = 5000;
@@ -89,7 +89,7 @@ function past() {
   const head = h("thead", null, h("tr", null, ...["When", "What", "To", "Why"].map((title) => h("th", { scope: "col" }, title))));
   const table = h("table", { class: "past" }, h("caption", { class: "unseen" }, "Decisions and moves of this device, newest first"), head, body);
   const node = h("div", null, none, h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Decisions and moves" }, table));
-  const make = (moment) => ({ node: h("tr", null, h("td", null, clock(moment.atMs)), h("td", null, moment.title), h("td", null, point(moment.to)),
+  const make = (moment) => ({ node: h("tr", { "data-tone": moment.tone }, h("td", null, clock(moment.atMs)), h("td", null, moment.title), h("td", null, point(moment.to)),
     h("td", { class: "why" }, moment.why || UNKNOWN)) });
   const update = (moments) => {
     none.hidden = moments.length > 0;
@@ -129,11 +129,11 @@ function merge(moments, decisions) {
   const own = moments.filter((moment) => moment.kind !== "decision").map((moment) => ({
     key: `${moment.atMs} ${moment.kind} ${moment.epoch}`, atMs: moment.atMs, to: moment.to, title: kind(moment.kind),
     why: moment.kind === "switched" ? `obeyed order ${moment.epoch}` : moment.detail,
-    words: happened(moment), tone: ["guarded", "refused"].includes(moment.kind) ? "alarm" : "",
+    words: happened(moment), tone: tone(moment),
   }));
   const ordered = (decisions?.history ?? []).map((entry) => ({
     key: `${entry.atMs} ordered ${entry.epoch}`, atMs: entry.atMs, to: entry.to, title: reason(entry.reason),
-    why: entry.detail, words: `ordered to ${point(entry.to)}: ${entry.detail}`, tone: "",
+    why: entry.detail, words: `ordered to ${point(entry.to)}: ${entry.detail}`, tone: route(entry.to),
   }));
   const seen = new Map([...own, ...ordered].map((one) => [one.key, one]));
   return [...seen.values()].sort((a, b) => a.atMs - b.atMs);
@@ -155,6 +155,7 @@ export function deviceView(name) {
   const moments = new Map();
   let decisions = null;
   let drawn = 0;
+  let asked = false;
 
   const remember = (moment) => moments.set(`${moment.atMs} ${moment.kind} ${moment.epoch}`, moment);
   const load = () => ask(`devices/${encodeURIComponent(name)}`).then((detail) => {
@@ -172,6 +173,8 @@ export function deviceView(name) {
     body.hidden = top.node.lastChild.hidden = !device;
     could.node.hidden = !device || !decisions;
     if (!device) return;
+    if (!asked) load().then(explain);
+    asked = true;
     top.update(device);
     play.follow(device);
     now.update(device);
@@ -190,7 +193,6 @@ export function deviceView(name) {
     remember(moment);
     explain();
   })];
-  load().then(explain);
   const asking = setInterval(explain, ASK_MS);
   const crumb = h("nav", { class: "crumb", "aria-label": "Place" }, h("a", { href: "#/" }, "← All devices"));
   return { nodes: [crumb, top.node, gone, body, could.node], leave: () => {

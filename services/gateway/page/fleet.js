@@ -3,7 +3,7 @@
 import { attribute, h, keyed, text } from "./dom.js";
 import * as sparks from "./spark.js";
 import { state, watch } from "./store.js";
-import { UNKNOWN, clock, happened, millis, percent, point, rate, standing } from "./words.js";
+import { UNKNOWN, clock, happened, millis, percent, point, rate, standing, tone } from "./words.js";
 
 const LOG = 12;
 const RECENT_MS = 5 * 60 * 1000;
@@ -40,6 +40,26 @@ function figures() {
     text(all.switches.value, String(state.moments.filter((moment) => moment.kind === "switched" && moment.atMs > since).length));
   };
   return { node: h("dl", { class: "figures live" }, ...Object.values(all).map(({ node }) => node)), update };
+}
+
+/** How many devices have their work done where, as one bar. */
+function places() {
+  const parts = [["server-only", "on the server"], ["split", "split"], ["device-only", "on the device"]].map(([route, title]) => ({
+    route, bar: h("i", { "data-tone": route }), count: h("b"), title,
+  }));
+  const node = h("section", { class: "card places live", "aria-labelledby": "places" }, h("h2", { id: "places" }, "Where the work is done"),
+    h("div", { class: "stack", "aria-hidden": "true" }, ...parts.map(({ bar }) => bar)),
+    h("p", { class: "legend" }, ...parts.map(({ route, count, title }) => h("span", null, h("i", { class: "dot", "data-tone": route }), count, ` ${title}`))));
+  const update = () => {
+    const routes = [...state.devices.values()].map((device) => device.route);
+    for (const { route, bar, count } of parts) {
+      const devices = routes.filter((one) => one === route).length;
+      text(count, String(devices));
+      bar.style.flexGrow = devices;
+      bar.hidden = devices === 0;
+    }
+  };
+  return { node, update };
 }
 
 function row(device) {
@@ -139,7 +159,7 @@ function log() {
   const list = h("ol", { class: "log" });
   const none = h("p", { class: "small" }, "Nothing lately. Switches, guard moves and decisions come here.");
   const node = h("section", { class: "card", "aria-labelledby": "lately" }, h("h2", { id: "lately" }, "Lately"), none, list);
-  const make = (moment) => ({ node: h("li", null, h("time", null, clock(moment.atMs)),
+  const make = (moment) => ({ node: h("li", { "data-tone": tone(moment) }, h("time", null, clock(moment.atMs)),
     h("span", null, h("a", { href: `#/devices/${encodeURIComponent(moment.device)}` }, moment.device), ` ${happened(moment)}`)) });
   const update = () => {
     none.hidden = state.moments.length > 0;
@@ -161,6 +181,7 @@ function empty() {
 /** The view of all devices. */
 export function fleetView() {
   const top = figures();
+  const where = places();
   const devices = table();
   const lately = log();
   const bar = tools(devices.arrange);
@@ -170,13 +191,14 @@ export function fleetView() {
   const end = watch(() => {
     const some = state.devices.size > 0;
     top.update();
+    where.update();
     const shown = devices.arrange();
     lately.update();
     waiting.hidden = state.status !== "waiting";
-    nobody.hidden = some || state.status === "waiting";
+    nobody.hidden = some || state.status === "waiting" || state.broker === "away";
     none.hidden = !some || shown > 0;
-    for (const node of [top.node, bar, lately.node]) node.hidden = !some;
+    for (const node of [top.node, where.node, bar, lately.node]) node.hidden = !some;
     devices.node.hidden = shown === 0;
   });
-  return { nodes: [h("h1", null, "Devices"), waiting, top.node, bar, devices.node, none, nobody, lately.node], leave: end };
+  return { nodes: [h("h1", null, "Devices"), waiting, h("div", { class: "heads" }, top.node, where.node), bar, devices.node, none, nobody, lately.node], leave: end };
 }

@@ -9,9 +9,15 @@ import { happened } from "./words.js";
 
 const STATUS = { waiting: "connecting", live: "live", lost: "reconnecting …" };
 const SAID = 20;
+const AWAY = {
+  gateway: "The gateway does not answer. What is below is how it was; the page tries again by itself.",
+  broker: "The gateway does not reach nats-server, so no device can be heard. It tries again by itself.",
+  controller: "The controller does not answer: policies, decisions and their reasons are not known now.",
+};
 
 const main = document.getElementById("main");
 const status = document.getElementById("status");
+const banner = document.getElementById("banner");
 const said = document.getElementById("said");
 
 let leave = null;
@@ -35,12 +41,22 @@ function move() {
   main.focus({ preventScroll: true });
 }
 
+/** Who does not answer; the nearest to this page, for what lies behind it is not known. */
+function away() {
+  if (state.status === "lost") return "gateway";
+  if (state.status !== "live") return null;
+  if (state.broker === "away") return "broker";
+  return state.controller === "away" ? "controller" : null;
+}
+
 theme.start(document.getElementById("theme"));
 start();
 watch(() => {
   text(status, STATUS[state.status]);
   status.dataset.state = state.status;
   document.body.classList.toggle("lost-stream", state.status === "lost");
+  text(banner, AWAY[away()] ?? "");
+  banner.hidden = !away();
 });
 listen((moment) => {
   if (moment.kind === "decision") return;

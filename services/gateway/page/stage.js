@@ -15,20 +15,23 @@ function boxes() {
     const rect = s("rect");
     const ground = s("path");
     const name = s("text");
-    return { node: s("g", { class: "box" }, rect, ground, name), rect, ground, name };
+    return { node: s("g", { class: "box" }, rect, ground, name), rect, ground, name, wide: 0 };
   };
   const update = (row, { found, label, colour }) => {
     const [x0, y0, x1, y1] = found.box.map((share, at) => Math.min(1, Math.max(0, share)) * (at % 2 ? HIGH : WIDE));
     const high = 17;
     const above = y0 >= high ? y0 - high : y0;
-    const wide = label.length * 8.4 + 9;
+    if (row.name.textContent !== label) {
+      text(row.name, label);
+      row.wide = row.name.getComputedTextLength() + 8;
+    }
+    const { wide } = row;
     const left = Math.min(x0, WIDE - wide);
     for (const [name, value] of Object.entries({ x: x0, y: y0, width: x1 - x0, height: y1 - y0, stroke: colour })) attribute(row.rect, name, value);
     attribute(row.ground, "d", `M${left} ${above}h${wide}v${high}h${-wide}z`);
     attribute(row.ground, "fill", colour);
     attribute(row.name, "x", left + 4);
     attribute(row.name, "y", above + 13);
-    text(row.name, label);
   };
   const show = (detections) => {
     const items = detections.map((found, at) => ({ at, found, colour: COLOURS[found.class % COLOURS.length],
@@ -74,19 +77,21 @@ export function stage(name) {
   function show(shot) {
     const answer = shot.answer;
     const isPicture = shot.kind === "picture";
-    hint.hidden = true;
+    const missed = !answer ? "No decoder answered in time" : answer.lost ? `Lost: ${answer.lost.replaceAll("_", " ")}` : null;
+    hint.hidden = !missed;
+    text(hint, missed ?? "");
     overlay.show(answer?.detections ?? []);
-    text(found, !answer ? "No decoder answered in time" : answer.lost ? `Lost: ${answer.lost.replaceAll("_", " ")}`
-      : `${summary(answer.detections)} · decoded and finished in ${millis(answer.decodeUs + answer.tailUs + answer.boxesUs)}`);
+    text(found, missed ?? `${summary(answer.detections)} · decoded and finished in ${millis(answer.decodeUs + answer.tailUs + answer.boxesUs)}`);
     picture.hidden = !(isPicture && shot.image);
-    plane.hidden = isPicture || !shot.image;
+    plane.hidden = !shot.image;
     planeHint.hidden = !plane.hidden;
-    if (shot.image) (isPicture ? picture : plane).src = source(shot.image);
+    text(planeHint, "It could not be decoded here.");
+    if (shot.image) plane.src = source(shot.image);
     if (isPicture) {
-      text(planeHint, "The picture itself is sent: there is no plane.");
+      if (shot.image) picture.src = plane.src;
+      attribute(plane, "alt", "The newest picture, as it is sent");
       text(sent, `The picture, ${size(shot)}`);
     } else {
-      text(planeHint, "The plane could not be decoded here.");
       attribute(plane, "alt", `The newest tiled plane: feature maps of layer ${shot.layer} side by side`);
       text(sent, `Feature maps of layer ${shot.layer} side by side, ratio ${shot.cr}, ${size(shot)}. The picture stays on the device.`);
     }

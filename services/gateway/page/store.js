@@ -8,6 +8,7 @@ const MOMENTS = 200;
 export const state = {
   status: "waiting",
   controller: "absent",
+  broker: "up",
   writable: false,
   devices: new Map(),
   policies: [],
@@ -76,13 +77,13 @@ export function start() {
   source = new EventSource("api/v1/events");
   source.addEventListener("snapshot", (event) => {
     const list = heard(event);
-    Object.assign(state, { controller: list.controller, writable: list.writable, policies: list.policies, nowMs: list.nowMs });
+    Object.assign(state, { controller: list.controller, broker: list.broker, writable: list.writable, policies: list.policies, nowMs: list.nowMs });
     list.moments.forEach(keep);
     state.devices = new Map(list.devices.map((device) => [device.name, { ...device, spark: device.uplinkTrailKbps ?? [] }]));
   });
   source.addEventListener("devices", (event) => {
-    const { nowMs, controller, policies, changed: spoke, gone } = heard(event);
-    Object.assign(state, { nowMs, controller, policies: policies ?? state.policies });
+    const { nowMs, controller, broker, policies, changed: spoke, gone } = heard(event);
+    Object.assign(state, { nowMs, controller, broker, policies: policies ?? state.policies });
     spoke.forEach(take);
     gone.forEach((name) => state.devices.delete(name));
   });

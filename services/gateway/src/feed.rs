@@ -20,6 +20,7 @@ use crate::{
     api::{Device, MomentView},
     controller::{Desk, Entry, PolicyState},
     fleet::Fleet,
+    live::Lives,
 };
 
 /// How often changes are gathered. Devices speak each second.
@@ -59,7 +60,7 @@ pub struct Listening {
 
 /// What has been told.
 #[derive(Debug, Default)]
-pub(crate) struct Told {
+struct Told {
     /// Of each device that spoke: when last, and how many moments it had had.
     devices: HashMap<DeviceId, (Instant, u64)>,
     policies: Vec<PolicyState>,
@@ -70,6 +71,7 @@ pub(crate) struct Told {
 struct Devices {
     now_ms: u64,
     controller: &'static str,
+    broker: &'static str,
     changed: Vec<Device>,
     gone: Vec<String>,
     /// Only where they are others than before.
@@ -103,20 +105,20 @@ impl Feed {
         self.0.last.load(Ordering::Acquire)
     }
 
-    /// Gathers for ever what `fleet` and `desk` have of new.
-    pub async fn gather(&self, fleet: &Fleet, desk: &Desk) {
+    /// Gathers for ever what `fleet` and `desk` have of new, and whether `lives` has a broker.
+    pub async fn gather(&self, fleet: &Fleet, desk: &Desk, lives: &Lives) {
         let mut ticks = interval(PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut told = Told::default();
         loop {
             ticks.tick().await;
-            self.gather_once(fleet, desk, Instant::now(), &mut told);
+            self.gather_once(fleet, desk, lives, &mut told);
         }
     }
 
     /// Says what is new since `told`.
-    pub(crate) fn gather_once(&self, fleet: &Fleet, desk: &Desk, now: Instant, told: &mut Told) {
-        let news = desk.take_news();
+    fn gather_once(&self, fleet: &Fleet, desk: &Desk, lives: &Lives, told: &mut Told) {
+        let (now, news) = (Instant::now(), desk.take_news());
         let heed = self.0.words.receiver_count() > 0;
         let (mut speaking, mut changed, mut moments) = (HashMap::new(), Vec::new(), Vec::new());
         fleet.each(now, |heard| {
@@ -139,8 +141,8 @@ impl Feed {
             return;
         }
         changed.sort_by(|a, b| a.name.cmp(&b.name));
-        let (now_ms, controller) = (fleet.unix_ms(now), desk.reach().label());
-        self.say("devices", &Devices { now_ms, controller, changed, gone, policies: others });
+        let (now_ms, controller, broker) = (fleet.unix_ms(now), desk.reach().label(), lives.broker());
+        self.say("devices", &Devices { now_ms, controller, broker, changed, gone, policies: others });
         moments.sort_by_key(|moment| moment.at_ms);
         moments.iter().for_each(|moment| self.say("moment", moment));
         for news in news {

@@ -15,7 +15,7 @@ use std::{
 
 use autotiler_core::{DeviceId, Digest};
 use autotiler_hevc::DecoderOptions;
-use autotiler_transport::Connection;
+use autotiler_transport::{Connection, LinkState};
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -85,6 +85,12 @@ impl Lives {
     pub fn connect(&self, connection: Connection) {
         // A second connection would change nothing for those who look already.
         let _ = self.0.connection.set(connection);
+    }
+
+    /// Whether the broker is reached now: `up` or `away`.
+    pub fn broker(&self) -> &'static str {
+        let up = |connection: &Connection| *connection.link().borrow() == LinkState::Up;
+        if self.0.connection.get().is_some_and(up) { "up" } else { "away" }
     }
 
     /// Looks at `device` until the result is dropped.

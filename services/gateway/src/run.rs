@@ -88,7 +88,7 @@ pub async fn run(config: Config, registry: Registry, cancel: CancellationToken) 
         // Streams have no end of their own, so there is nothing to drain.
         served = async { axum::serve(listener, api.router()).await } => served.context("serving the page"),
         ended = bridge(&config.nats, &fleet, &metrics, &lives, latch) => ended,
-        () = feed.gather(&fleet, &desk) => Ok(()),
+        () = feed.gather(&fleet, &desk, &lives) => Ok(()),
         () = followed => Ok(()),
         () = cancel.cancelled() => Ok(()),
     }

@@ -30,6 +30,7 @@ async fn devices_are_listed_by_name_and_what_is_not_known_is_null() {
     let names: Vec<_> = list["devices"].as_array().unwrap().iter().map(|device| &device["name"]).collect();
     assert_eq!(names, ["cam-0", "cam-1"]);
     assert_eq!((&list["controller"], &list["writable"]), (&json!("absent"), &json!(false)));
+    assert_eq!(list["broker"], "away");
     let device = &list["devices"][0];
     assert_eq!(device["point"], "layer=36,cr=4,bits=12k");
     assert_eq!(device["route"], "split");
@@ -196,7 +197,8 @@ impl Events {
 async fn a_listener_is_told_everything_and_then_what_changes() {
     let stand = Stand::new(None, None);
     let (feed, fleet, desk) = (stand.feed.clone(), stand.fleet.clone(), stand.desk.clone());
-    let gathering = tokio::spawn(async move { feed.gather(&fleet, &desk).await });
+    let lives = stand.lives.clone();
+    let gathering = tokio::spawn(async move { feed.gather(&fleet, &desk, &lives).await });
     let calm = telemetry("cam-0");
     stand.speak(calm.clone());
     let mut events = Events::open(&stand).await;
@@ -209,6 +211,7 @@ async fn a_listener_is_told_everything_and_then_what_changes() {
     let both = |data: &Value| data["changed"].as_array().unwrap().len() == 2;
     let devices = events.wait_for("devices", both).await;
     assert_eq!(devices["changed"][0]["point"], "server-only,bits=60k");
+    assert_eq!(devices["broker"], "away");
     let moment = events.wait_for("moment", |_| true).await;
     assert_eq!((&moment["kind"], &moment["epoch"]), (&json!("switched"), &json!(8)));
     // Nobody spoke since, so nobody is told of again: the beat goes on without them.

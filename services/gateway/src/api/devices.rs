@@ -35,6 +35,8 @@ pub struct DeviceList {
     pub now_ms: u64,
     /// `up`, `away` (it does not answer) or `absent` (nobody said where it is).
     pub controller: &'static str,
+    /// `up`, or `away`: nats-server is not reached, so that nobody can be heard.
+    pub broker: &'static str,
     /// Whether a token opens pins and suspensions.
     pub writable: bool,
     /// By name.
@@ -201,6 +203,7 @@ impl DeviceList {
         Self {
             now_ms,
             controller: api.desk.reach().label(),
+            broker: api.lives.broker(),
             writable: api.writer.is_some(),
             devices,
             moments,

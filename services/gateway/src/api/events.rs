@@ -39,7 +39,7 @@ impl Api {
 
 /// Telemetry, switches, guard moves and decisions as server-sent events.
 ///
-/// First `snapshot` (a `DeviceList`); then `devices` twice a second (`{nowMs, controller, changed, gone, policies}`: those
+/// First `snapshot` (a `DeviceList`); then `devices` twice a second (`{nowMs, controller, broker, changed, gone, policies}`: those
 /// that spoke, the names of those that fell silent, and the policies if they changed), `moment` (a `MomentView`) and `decision` (`{device, ...Decision}`) as they come.
 /// Whoever comes back with `Last-Event-ID` gets a snapshot again, for changes are not kept.
 #[utoipa::path(get, path = "/api/v1/events", tag = "streams",
