@@ -7,6 +7,7 @@ switches, the gateway is killed), and the walk goes on when it sees it.
 import json
 import re
 import sys
+import time
 
 from page import THEMES, WIDTHS, Visit, chromium, cue, expect
 
@@ -216,6 +217,14 @@ SPY = """
 """
 
 
+def until(page, expression, arg=None, seconds=60, between_ms=50):
+    """Asks the page again and again: wait_for_function evaluates in the page, which its own policy forbids."""
+    deadline = time.monotonic() + seconds
+    while not page.evaluate(expression, arg):
+        assert time.monotonic() < deadline, f"waited {seconds} s in vain for {expression}"
+        page.wait_for_timeout(between_ms)
+
+
 def measure(browser, url, count):
     """Says how long the page takes to load, how even it runs, and when it showed each device that switched."""
 
@@ -223,7 +232,7 @@ def measure(browser, url, count):
         visit = Visit(browser, url)
         visit.context.add_init_script(SPY.replace("COUNT", count))
         visit.open()
-        visit.page.wait_for_function("window.shownMs")
+        until(visit.page, "window.shownMs > 0")
         return visit
 
     loads = []
@@ -236,14 +245,14 @@ def measure(browser, url, count):
 
     page = visit().page
     # The first frames are those of loading.
-    page.wait_for_function("gaps.length > 60")
+    until(page, "gaps.length > 60")
     page.evaluate("gaps.length = tasks.length = 0")
-    page.wait_for_function("gaps.length >= 600")
+    until(page, "gaps.length >= 600")
     cue(json.dumps(page.evaluate("({ gaps, tasks })")))
 
     page.evaluate("window.watches = true")
     cue(json.dumps({"watches": True}))
-    page.wait_for_function("Object.keys(seen).length >= 30", timeout=60_000)
+    until(page, "Object.keys(seen).length >= 30")
     cue(json.dumps(page.evaluate("seen")))
 
 
@@ -273,7 +282,8 @@ def pictures(browser, url, count, out):
 
 def busiest(page, seconds):
     """Waits for so long a past; the device that sends planes and has been through most."""
-    page.wait_for_function(
+    until(
+        page,
         """async (seconds) => {
           const ask = async (path) => (await fetch(`api/v1/devices${path}`)).json();
           const { nowMs, devices } = await ask("");
@@ -285,8 +295,8 @@ def busiest(page, seconds):
           return split.length > 0 && (window.busiest = split[0].name);
         }""",
         arg=seconds,
-        polling=1000,
-        timeout=600_000,
+        seconds=600,
+        between_ms=1000,
     )
     return page.evaluate("busiest")
 
