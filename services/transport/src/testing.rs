@@ -1,4 +1,6 @@
-//! A nats-server of one's own, for tests.
+//! A nats-server of one's own, and a client that writes its lines by hand, for tests.
+
+mod raw_client;
 
 use std::{
     fs,
@@ -8,6 +10,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+pub use raw_client::RawClient;
 use tempfile::TempDir;
 
 use crate::options::ServerUrl;

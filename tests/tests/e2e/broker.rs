@@ -3,12 +3,10 @@
 use std::process::Command;
 
 use autotiler_tests::{Process, wait_for};
+use autotiler_transport::testing::RawClient;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
-use crate::{
-    cluster::{Cluster, DEVICES, SOON, report},
-    raw::Raw,
-};
+use crate::cluster::{Cluster, DEVICES, SOON, report};
 
 /// What `cam-0` may publish: its own frames, telemetry and questions.
 const OWN: [&str; 6] = [
@@ -52,9 +50,9 @@ fn a_device_publishes_what_is_its_own_and_nothing_else() {
     let cluster = Cluster::open();
     let folder = tempfile::tempdir().unwrap();
     let (_forward, port) = forward(&cluster, folder.path());
-    let mut device = Raw::connect(port, &credentials(&cluster, DEVICES[0]));
+    let mut device = RawClient::connect(port, &credentials(&cluster, DEVICES[0])).unwrap();
     // Empty messages: whoever gets them refuses them, and counts nothing of a frame.
-    let mut is_refused = |subject: &str| device.is_refused(&format!("PUB {subject} 0\r\n\r\n"));
+    let mut is_refused = |subject: &str| device.is_refused(&format!("PUB {subject} 0\r\n\r\n")).unwrap();
     let allowed: Vec<_> = OWN.into_iter().filter(|subject| !is_refused(subject)).collect();
     assert_eq!(allowed, OWN, "its own");
     let refused: Vec<_> = FORBIDDEN.into_iter().filter(|subject| is_refused(subject)).collect();

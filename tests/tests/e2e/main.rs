@@ -18,5 +18,4 @@ mod link;
 mod page;
 mod parts;
 mod permissions;
-mod raw;
 mod shaper;

@@ -6,7 +6,6 @@
     reason = "helpers of tests, outside the functions that clippy knows as tests"
 )]
 
-mod raw;
 mod refusals;
 mod site;
 mod tls;

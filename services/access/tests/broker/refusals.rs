@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use autotiler_access::{Credentials, ServiceRole};
-use autotiler_transport::{ConnectError, DropReason, OrderBook, OrderWatch, publish_telemetry, subject};
+use autotiler_transport::{
+    ConnectError, DropReason, OrderBook, OrderWatch, publish_telemetry, subject, testing::RawClient,
+};
 
 use crate::{
-    raw::Raw,
     site::{LONG, Site, device},
     work::{order, word},
 };
@@ -99,15 +100,15 @@ fn command(case: &str, number: usize) -> String {
     if case.starts_with("SUB") { format!("{case} {number}\r\n") } else { format!("{case} 0\r\n\r\n") }
 }
 
-fn check(raw: &mut Raw, number: usize, who: &str, case: &str, allowed: bool) {
-    let refused = raw.refused(&command(case, number));
+fn check(raw: &mut RawClient, number: usize, who: &str, case: &str, allowed: bool) {
+    let refused = raw.is_refused(&command(case, number)).unwrap();
     assert_eq!(refused, !allowed, "{who}: {case}");
 }
 
 #[test]
 fn a_device_has_its_own_subjects_and_no_other() {
     let site = Site::start();
-    let mut raw = Raw::connect(&site.server, &site.device("cam"));
+    let mut raw = RawClient::connect(site.server.port(), site.device("cam").reveal()).unwrap();
     let cases = OWN.map(|case| (case, true)).into_iter().chain(OTHERS.map(|case| (case, false)));
     for (number, (case, allowed)) in cases.enumerate() {
         check(&mut raw, number, "cam", case, allowed);
@@ -129,7 +130,7 @@ fn a_device_has_its_own_subjects_and_no_other() {
 fn each_service_has_its_part_and_no_other() {
     let site = Site::start();
     for (number, (role, case, allowed)) in SERVICES.into_iter().enumerate() {
-        let mut raw = Raw::connect(&site.server, &site.service(role));
+        let mut raw = RawClient::connect(site.server.port(), site.service(role).reveal()).unwrap();
         check(&mut raw, number, role.name(), case, allowed);
     }
 }
@@ -156,17 +157,17 @@ async fn an_answer_that_is_asked_for_elsewhere_reaches_no_key_of_the_store() {
     let site = Site::start();
     let book = OrderBook::open(&site.connect(&site.service(ServiceRole::Controller)).await).await.unwrap();
     book.put(&device("cam"), &order(1), 0).await.unwrap();
-    let mut raw = Raw::connect(&site.server, &site.device("cam"));
-    assert!(!raw.refused("SUB _INBOX.device.cam.* 1\r\n"));
+    let mut raw = RawClient::connect(site.server.port(), site.device("cam").reveal()).unwrap();
+    assert!(!raw.is_refused("SUB _INBOX.device.cam.* 1\r\n").unwrap());
     let ask = "PUB $JS.API.DIRECT.GET.KV_autotiler_orders.$KV.autotiler_orders.cam";
     // A reply subject is nobody's right, so the server takes the question.
     for reply in
         ["$KV.autotiler_orders.other", "$JS.API.STREAM.PURGE.KV_autotiler_orders", "autotiler.v1.order.other"]
     {
-        assert!(!raw.refused(&format!("{ask} {reply} 0\r\n\r\n")), "{reply}");
+        assert!(!raw.is_refused(&format!("{ask} {reply} 0\r\n\r\n")).unwrap(), "{reply}");
     }
     // Its own answer comes after those.
-    raw.say(&format!("{ask} _INBOX.device.cam.own 0\r\n\r\n"));
+    raw.say(&format!("{ask} _INBOX.device.cam.own 0\r\n\r\n")).unwrap();
     let (own, other) = (book.get(&device("cam")).await.unwrap(), book.get(&device("other")).await.unwrap());
     assert_eq!((own.revision, own.order.unwrap().unwrap().epoch.0), (1, 1));
     assert!(other.revision == 0 && other.order.is_none());
@@ -175,7 +176,7 @@ async fn an_answer_that_is_asked_for_elsewhere_reaches_no_key_of_the_store() {
     let mut watch = OrderWatch::new(&victim, &device("other"));
     let taken = tokio::spawn(async move { watch.next().await.order.unwrap().unwrap().epoch.0 });
     for _ in 0..20 {
-        raw.say(&format!("{ask} autotiler.v1.order.other 0\r\n\r\n"));
+        raw.say(&format!("{ask} autotiler.v1.order.other 0\r\n\r\n")).unwrap();
     }
     book.put(&device("other"), &order(7), 0).await.unwrap();
     assert_eq!(tokio::time::timeout(LONG, taken).await.unwrap().unwrap(), 7);

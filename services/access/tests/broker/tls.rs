@@ -2,12 +2,11 @@
 
 use std::fs;
 
-use autotiler_transport::{ConnectError, ConnectOptions, connect, publish_telemetry};
+use autotiler_transport::{ConnectError, ConnectOptions, connect, publish_telemetry, testing::RawClient};
 use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::{
-    raw::Raw,
     site::{LONG, Site},
     work::word,
 };
@@ -22,7 +21,7 @@ async fn a_device_speaks_over_tls_with_the_installations_own_authority() {
     let site = Site::start_with(&format!("tls {{ cert_file: {certificate:?}, key_file: {key:?} }}"));
 
     // It speaks to nobody in the clear.
-    let greeting = Raw::greeted(&site.server).line();
+    let greeting = RawClient::greeted(site.server.port()).unwrap().line().unwrap();
     let info: Value = serde_json::from_str(greeting.strip_prefix("INFO ").unwrap()).unwrap();
     assert_eq!(info["tls_required"], true);
 

@@ -7,15 +7,12 @@ use autotiler_core::{Digest, Epoch, OperatingPoint, Sequence, StreamId, order::O
 use autotiler_transport::{
     AnswerSubject, AnswerSubscriber, Connection, DropReason, Echoes, FrameObserver, FramePublisher,
     FrameQueue, FrameSubject, FrameSubscriber, OrderBook, OrderWatch, OutboundFrame, ParameterServer,
-    QueuePolicy, Reply, Slot, TelemetrySubscriber, publish_telemetry, request_parameters,
+    QueuePolicy, Reply, Slot, TelemetrySubscriber, publish_telemetry, request_parameters, testing::RawClient,
 };
 use bytes::Bytes;
 use tokio::time::timeout;
 
-use crate::{
-    raw::Raw,
-    site::{LONG, Site, device},
-};
+use crate::site::{LONG, Site, device};
 
 const NETWORK: Digest = Digest([7; 32]);
 const STREAM: StreamId = StreamId(0);
@@ -86,10 +83,10 @@ async fn frames_answers_and_parameter_sets_go_their_way() {
     assert_eq!(soon(answers.next()).await.unwrap(), answer);
 
     // A device that wants its answer at another's place gets none at all.
-    let mut raw = Raw::connect(&site.server, &site.device("cam"));
+    let mut raw = RawClient::connect(site.server.port(), site.device("cam").reveal()).unwrap();
     let subject = FrameSubject::new(&NETWORK, device("cam"));
     for reply in ["autotiler.v1.detections.other.0.1", "autotiler.v1.telemetry.other"] {
-        raw.say(&format!("PUB {subject} {reply} 1\r\nx\r\n"));
+        raw.say(&format!("PUB {subject} {reply} 1\r\nx\r\n")).unwrap();
         assert_eq!(soon(frames.next()).await.unwrap().reply, None);
     }
     nothing_was_refused(&[&cam, &decoder]);
