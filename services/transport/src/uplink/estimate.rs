@@ -2,7 +2,8 @@
 //!
 //! Goodput is not capacity: a sender that waits for its own next frame shows its own rate. So a stretch of
 //! acknowledgements counts only where the link was the narrow place: its bytes had been written much faster than they
-//! were acknowledged, or all of them had to wait much longer than a round trip takes. The first part of a stretch is what a shaper's bucket let pass at once, and is left out.
+//! were acknowledged, or all of them had to wait much longer than a round trip takes. The first part of a stretch is
+//! what a shaper's bucket let pass at once, and is left out.
 
 use std::time::Duration;
 
@@ -66,14 +67,12 @@ impl Stretch {
         if reading.outstanding > 0 && reading.at - since < LOOK_EVERY {
             return None;
         }
-        let told = estimate(&self.readings, self.seen, rtt);
         if reading.outstanding == 0 {
-            self.forget();
-        } else {
-            let old = self.seen;
-            self.readings.drain(..old);
-            self.seen = self.readings.len() - 1;
+            return self.end(rtt);
         }
+        let told = estimate(&self.readings, self.seen, rtt);
+        self.readings.drain(..self.seen);
+        self.seen = self.readings.len() - 1;
         told
     }
 
