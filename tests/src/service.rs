@@ -87,11 +87,21 @@ impl Service {
     ) -> Result<Self, ServiceError> {
         let admin = free_port().map_err(ServiceError::Port)?;
         let mut command = Command::new(binary(program)?);
-        command
-            .args(args)
-            .envs(env.iter().map(|(key, value)| (key, value)))
-            .arg("--admin")
-            .arg(admin.to_string());
+        command.args(args).envs(env.iter().map(|(key, value)| (key, value)));
+        Self::start_at(admin, name, command, folder)
+    }
+
+    /// Starts `command` with its admin port at `admin`, where others look for it before it is there.
+    ///
+    /// # Errors
+    /// [`ServiceError`].
+    pub fn start_at(
+        admin: SocketAddr,
+        name: &str,
+        mut command: Command,
+        folder: &Path,
+    ) -> Result<Self, ServiceError> {
+        command.arg("--admin").arg(admin.to_string());
         Ok(Self { process: Process::start(name, command, folder)?, admin })
     }
 

@@ -91,15 +91,12 @@ impl Town {
         let policy = folder.path().join("policy.yaml");
         fs::write(&policy, POLICY.replace("PROMETHEUS", &prometheus.url())).unwrap();
         let follow = CAMERAS.iter().filter(|(_, point)| point.is_none()).map(|(name, _)| *name);
-        let args = [
-            "--policy",
-            &policy.display().to_string(),
-            "--profile",
-            &root().join("models/street.slow-camera.profile.yaml").display().to_string(),
-            "--devices",
-            &follow.collect::<Vec<_>>().join(","),
-        ];
-        let controller = ready("autotiler-controller", "controller", &args);
+        let mut command = Command::new(binary("autotiler-controller").unwrap());
+        command.args(["--nats", &url, "--devices", &follow.collect::<Vec<_>>().join(",")]);
+        command.arg("--policy").arg(policy);
+        command.arg("--profile").arg(root().join("models/street.slow-camera.profile.yaml"));
+        let mut controller = Service::start_at(admin, "controller", command, folder.path()).unwrap();
+        controller.wait_ready(READY).unwrap();
 
         let (mut cameras, mut links) = (Vec::new(), Vec::new());
         for (number, (name, point)) in CAMERAS.iter().enumerate() {
