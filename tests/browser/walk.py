@@ -218,11 +218,12 @@ SPY = """
 
 
 def until(page, expression, arg=None, seconds=60, between_ms=50):
-    """Asks the page again and again: wait_for_function evaluates in the page, which its own policy forbids."""
+    """What the page says at last, asked again and again: wait_for_function evaluates in it, which its policy forbids."""
     deadline = time.monotonic() + seconds
-    while not page.evaluate(expression, arg):
+    while not (said := page.evaluate(expression, arg)):
         assert time.monotonic() < deadline, f"waited {seconds} s in vain for {expression}"
         page.wait_for_timeout(between_ms)
+    return said
 
 
 def measure(browser, url, count):
@@ -282,7 +283,7 @@ def pictures(browser, url, count, out):
 
 def busiest(page, seconds):
     """Waits for so long a past; the device that sends planes and has been through most."""
-    until(
+    return until(
         page,
         """async (seconds) => {
           const ask = async (path) => (await fetch(`api/v1/devices${path}`)).json();
@@ -292,13 +293,12 @@ def busiest(page, seconds):
           if (all.some(({ trail }) => nowMs - trail[0].atMs < seconds * 1000)) return false;
           const split = all.filter(({ route }) => route === "split");
           split.sort((a, b) => b.moments.length - a.moments.length);
-          return split.length > 0 && (window.busiest = split[0].name);
+          return split.length > 0 && split[0].name;
         }""",
         arg=seconds,
         seconds=600,
         between_ms=1000,
     )
-    return page.evaluate("busiest")
 
 
 WALKS = {walk.__name__: walk for walk in (fleet, stream, outages, pins_in_vain, pins, unpins, measure, pictures)}
