@@ -75,6 +75,8 @@ export function stage(name) {
   let route = null;
 
   function show(shot) {
+    // The frames before the switch come after it: they wait for their answers, what the device says does not.
+    if (route === "device-only") return;
     const answer = shot.answer;
     const isPicture = shot.kind === "picture";
     const missed = !answer ? "No decoder answered in time" : answer.lost ? `Lost: ${answer.lost.replaceAll("_", " ")}` : null;
