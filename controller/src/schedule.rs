@@ -37,6 +37,9 @@ struct Schedule {
 /// What Prometheus said for a policy.
 struct Answer {
     policy: Arc<PolicyEntry>,
+    /// When it was due. Windows are reckoned by this: by when the answer came, one of two intervals would now and then
+    /// take three.
+    due: Instant,
     begin: Instant,
     observed: Observed,
 }
@@ -59,8 +62,8 @@ pub(crate) async fn sweep_all(
         tokio::select! {
             Some(answer) = schedule.answers.next() => {
                 if let Some(policy) = schedule.take(&answer, &current.policies) {
-                    let Answer { begin, observed, .. } = &answer;
-                    let (now, wall) = (around.start.elapsed(), SystemTime::now());
+                    let Answer { due, begin, observed, .. } = &answer;
+                    let (now, wall) = (due.saturating_duration_since(around.start), SystemTime::now());
                     let round = Round { policy, catalog: &current, matches: &matches, observed, now, wall };
                     sweeper.sweep(&round).await;
                     around.metrics.sweep_seconds.observe(begin.elapsed().as_secs_f64());
@@ -102,13 +105,14 @@ impl Schedule {
             }
             // A sweep that took long is not made up for.
             let next = (due + policy.prometheus.interval).max(now);
+            let due = if next > now { due } else { now }.into_std();
             self.due.insert(policy.name.clone(), next);
             self.asked.insert(policy.name.clone());
             let (observer, policy) = (self.observer.clone(), policy.clone());
             let answer = async move {
                 let begin = Instant::now();
                 let observed = observer.observe(&policy.prometheus).await;
-                Answer { policy, begin, observed }
+                Answer { policy, due, begin, observed }
             };
             self.answers.push(answer.boxed());
         }

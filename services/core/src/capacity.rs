@@ -9,7 +9,7 @@ use std::time::Duration;
 /// Below this share of the mean a link is much thinner.
 const THINNER: f64 = 1.0 / 3.0;
 /// Fades are shorter, or the device guards in them.
-const LONG: Duration = Duration::from_secs(1);
+const LONG: Duration = Duration::from_millis(500);
 
 /// Mean whose weights halve with each half-life. Times are since any fixed moment, on one clock.
 #[derive(Debug, Clone)]
@@ -98,16 +98,16 @@ mod tests {
     }
 
     #[test]
-    fn a_link_that_stays_much_thinner_is_another_one_after_a_second_that_counts() {
+    fn a_link_that_stays_much_thinner_is_another_one_after_half_a_second_that_counts() {
         let mut mean = CapacityMean::new(Duration::from_secs(2));
         mean.observe(at(0.0), 8e6);
         mean.observe(at(1.0), 0.5e6);
-        mean.observe(at(1.5), 0.6e6);
+        mean.observe(at(1.3), 0.6e6);
         assert!(mean.bps().unwrap() > 3e6, "that may be a fade");
         mean.skip_to(at(9.0));
-        mean.observe(at(9.4), 0.4e6);
+        mean.observe(at(9.1), 0.4e6);
         assert!(mean.bps().unwrap() > 3e6, "the time in between was skipped");
-        mean.observe(at(9.5), 0.5e6);
+        mean.observe(at(9.2), 0.5e6);
         assert!((mean.bps().unwrap() - 0.6e6).abs() < 1.0, "{mean:?}");
     }
 

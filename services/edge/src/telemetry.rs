@@ -1,4 +1,4 @@
-//! Gathers what the device says of itself, and says it each second and at each event.
+//! Gathers what the device says of itself, and says it each second, at each event, and when its link is another one.
 
 use std::{
     collections::BTreeMap,
@@ -19,6 +19,10 @@ use crate::{
 
 /// How often it is said.
 const EVERY: Duration = Duration::from_secs(1);
+/// How long it is let be at least before a look whether the link is another one.
+const LOOK: Duration = Duration::from_millis(200);
+/// By how much a link is another one.
+const OTHER: f64 = 2.0;
 
 /// Where telemetry comes from.
 #[derive(Clone)]
@@ -42,14 +46,29 @@ impl Speaker {
     pub async fn run(self, connection: Connection) {
         let mut ticks = tokio::time::interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut said = None;
         loop {
             tokio::select! {
                 _ = ticks.tick() => {}
                 () = self.helm.changed() => {}
+                () = self.another_link(said) => {}
             }
             let telemetry = self.gather(Instant::now());
+            said = telemetry.uplink_bps;
             if let Err(reason) = publish_telemetry(&connection, &telemetry).await {
                 tracing::debug!(%reason, "telemetry");
+            }
+        }
+    }
+
+    /// Waits until the link carries much less or much more than what was `said`: whoever decides should not have to
+    /// wait for the second to be over.
+    async fn another_link(&self, said: Option<u64>) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let Some(bps) = self.meter.uplink().bps else { continue };
+            if said.is_none_or(|said| bps * OTHER < said as f64 || bps > said as f64 * OTHER) {
+                return;
             }
         }
     }
