@@ -21,10 +21,9 @@ fn measure_a_drop_to_the_controllers_new_point() {
     let drops: usize = env::var("AUTOTILER_TESTS_DROPS").map_or(50, |count| count.parse().unwrap());
     let Some(site) = Site::new(WIDE.0) else { return };
     let _decoder = site.decoder("decoder");
-    // Half a second between sweeps, as a policy for such windows would have; otherwise the API's defaults.
+    // A quarter of a second between sweeps, as between scrapes; what is not said here is the API's default.
     let policy = site
         .policy("")
-        .replace("interval: 250ms", "interval: 500ms")
         .replace("capacityHalfLife: 500ms", "capacityHalfLife: 2s")
         .replace("degrade: {stabilizationWindow: 500ms}", "degrade: {stabilizationWindow: 1s}")
         .replace("count: 20", "count: 1000");
