@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use autotiler_core::DeviceId;
@@ -20,7 +20,6 @@ use kube::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -37,7 +36,9 @@ use crate::{
 
 /// How often the last sweeps are looked at.
 const LOOK: Duration = Duration::from_millis(250);
-/// Writes that may be made at once after a calm time.
+/// A look at thousands of devices takes long, and the sweeps need the time, too: it rests so many times as long.
+const REST: u32 = 4;
+/// Writes that may be made at once after a calm time, where fewer are allowed in a second.
 const BURST: f64 = 20.0;
 
 /// See the module.
@@ -82,20 +83,23 @@ impl Reporter {
 
     /// Runs until `cancel` is cancelled.
     pub(super) async fn run(mut self, writes_per_second: f64, cancel: CancellationToken) {
-        let mut ticks = tokio::time::interval(LOOK);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut credit = BURST;
+        let burst = writes_per_second.max(BURST);
+        let (mut credit, mut paid, mut rest) = (burst, Instant::now(), LOOK);
         loop {
             tokio::select! {
-                _ = ticks.tick() => {}
+                () = tokio::time::sleep(rest) => {}
                 () = cancel.cancelled() => return,
             }
-            credit = (credit + writes_per_second * LOOK.as_secs_f64()).min(BURST);
+            let begin = Instant::now();
+            credit = (credit + writes_per_second * (begin - paid).as_secs_f64()).min(burst);
+            paid = begin;
             if credit < 1.0 {
                 continue;
             }
+            let all_due = self.due();
+            rest = LOOK.max(REST * begin.elapsed());
             // Those that find no credit are put together anew at the next look: only the newest is ever written.
-            for due in self.due().into_iter().take(credit as usize) {
+            for due in all_due.into_iter().take(credit as usize) {
                 credit -= 1.0;
                 self.write(due).await;
             }
