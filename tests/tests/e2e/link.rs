@@ -107,13 +107,11 @@ pub(crate) fn differs(cluster: &Cluster, device: &str, point: &str) -> bool {
     !now.is_empty() && now != point
 }
 
-/// Holds a device's uplink to a rate, by tc in its pod.
+/// Holds a device's uplink to a rate, by tc in its pod. The bucket is of two packets: a larger one lets whole frames
+/// pass at once.
 pub(crate) fn throttle(cluster: &Cluster, device: &str, rate: &str) {
-    tc(
-        cluster,
-        device,
-        &["replace", "dev", "eth0", "root", "tbf", "rate", rate, "burst", "16kb", "latency", "100ms"],
-    );
+    let tbf = ["replace", "dev", "eth0", "root", "tbf", "rate", rate, "burst", "3100", "latency", "1s"];
+    tc(cluster, device, &tbf);
 }
 
 /// Lets go of it.
