@@ -17,8 +17,8 @@ const SERVER: Ipv4Addr = Ipv4Addr::new(10, 98, 0, 1);
 /// The device's end.
 const DEVICE: Ipv4Addr = Ipv4Addr::new(10, 98, 0, 2);
 
-/// Smallest bucket of the shaper in bytes, two packets: a smaller one would starve.
-const LEAST_BURST: u64 = 3_100;
+/// Smallest bucket of the shaper in bytes, one packet: a real link lets nothing pass at once.
+const LEAST_BURST: u64 = 1_600;
 
 /// Longest wait in the shaper. As long as a modem's: nothing is thrown away, everything comes late.
 const LONGEST_WAIT: &str = "2s";

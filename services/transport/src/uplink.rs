@@ -35,8 +35,9 @@ const IDLE: Duration = Duration::from_millis(10);
 const ABSENT: Duration = Duration::from_millis(200);
 /// Between looks whether the client has another socket by now.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// Between looks whether a train is due.
-const TRAIN_LOOK: Duration = Duration::from_millis(100);
+/// Between looks whether a train may leave. Finer than frames come: a look at each tenth of a second found a frame on its
+/// way each time, where ten of them came in a second, and a link that had widened was not noticed for minutes.
+const TRAIN_LOOK: Duration = Duration::from_millis(10);
 /// A measurement that is older is none any more.
 const FRESH: Duration = Duration::from_secs(12);
 /// Measurements whose median is shown.
