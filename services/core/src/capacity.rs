@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 /// Below this share of the mean a link is much thinner.
-const THINNER: f64 = 1.0 / 3.0;
+const THINNER: f64 = 0.25;
 /// Fades are shorter, or the device guards in them.
 const LONG: Duration = Duration::from_millis(500);
 
