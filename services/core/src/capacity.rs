@@ -138,7 +138,7 @@ mod tests {
         let mut mean = CapacityMean::new(Duration::from_secs(2));
         mean.observe(Duration::ZERO, 8e6);
         mean.skip_to(Duration::from_secs(60));
-        mean.observe(Duration::from_secs(60), 0.0);
+        mean.observe(Duration::from_secs(60), 4e6);
         assert!((mean.bps().unwrap() - 8e6).abs() < 1.0);
     }
 }
