@@ -1,8 +1,10 @@
 //! A service of ours as a process, watched through its admin port.
 
 use std::{
+    hash::{BuildHasher as _, Hasher as _, RandomState},
     io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
+    ops::Range,
     path::Path,
     process::Command,
     time::Duration,
@@ -15,6 +17,10 @@ use crate::{
     process::{Process, ProcessError},
     wait::{Late, wait_until},
 };
+
+/// Ports of services, and how many are tried.
+const PORTS: Range<u16> = 10_000..30_000;
+const TRIES: usize = 100;
 
 /// What can go wrong with a service.
 #[derive(Debug, thiserror::Error)]
@@ -151,13 +157,16 @@ impl Service {
     }
 }
 
-/// A port that was free a moment ago. Another process could take it before the service does, which then ends with
-/// that error and fails its test; the kernel hands out ports in a way that makes this rare.
+/// A port that was free a moment ago. It is below those that the kernel gives to clients: of them the tests have
+/// thousands, and one could take it before the service does.
 ///
 /// # Errors
-/// When the loopback has none left.
+/// When none was found that is free.
 pub fn free_port() -> io::Result<SocketAddr> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+    let begin = usize::try_from(RandomState::new().build_hasher().finish()).unwrap_or_default() % PORTS.len();
+    let mut ports = PORTS.cycle().skip(begin).take(TRIES);
+    let free = ports.find_map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok());
+    free.ok_or(io::ErrorKind::AddrInUse)?.local_addr()
 }
 
 #[cfg(test)]
