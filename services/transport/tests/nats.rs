@@ -275,9 +275,10 @@ async fn a_crash_of_the_broker_makes_no_burst_of_stale_frames_and_the_accounts_c
         assert!(accounts.dropped.len() >= 40, "what was captured without a broker was dropped");
     });
     let ages = decoder.drained().await;
-    let oldest = ages.iter().max().unwrap();
-    // 200 ms is the age limit in the queue; the rest is the way and a busy machine.
-    assert!(*oldest < Duration::from_millis(700), "oldest frame at a decoder: {oldest:?}");
+    // 200 ms is the age limit in the queue; the rest is the way and a busy machine. What the client held when the broker
+    // died may come late, but that is a window at most: a burst would be all that was captured meanwhile.
+    let stale: Vec<_> = ages.iter().filter(|age| **age > Duration::from_millis(700)).collect();
+    assert!(stale.len() <= 4, "stale frames at a decoder: {stale:?}");
 }
 
 #[tokio::test]
