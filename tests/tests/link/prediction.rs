@@ -3,6 +3,7 @@
 use std::fs;
 
 use autotiler_tests::{Figure, quantile};
+use serde_json::Value;
 
 use crate::{
     camera::{Camera, is_received_at},
@@ -38,7 +39,9 @@ fn measure_predicted_against_measured_times() {
     let controller = site.controller(&policy);
     let _decoder = site.decoder("decoder");
     let mut errors = Vec::new();
-    println!("point | Mbit/s | predicted ms | measured ms | error");
+    println!(
+        "point | Mbit/s | predicted ms | measured ms | error | device, link, server: predicted; measured"
+    );
     for point in POINTS {
         let args =
             ["--point", point, "--follow-orders", "--device-class", "generic", "--live", "--fps", "10"];
@@ -50,14 +53,19 @@ fn measure_predicted_against_measured_times() {
             let from = camera.frames().len();
             camera.see_many(FRAMES, point);
             let predicted = predicted_ms(&json(&controller, "/v1/devices/cam"), point).unwrap();
-            let received = camera.frames()[from..].iter().filter(|line| is_received_at(line, point));
-            let mut times: Vec<_> = received.map(|line| line["total_ms"].as_f64().unwrap()).collect();
-            let measured = quantile(&mut times, 0.5);
-            let error = predicted / measured - 1.0;
+            let frames = camera.frames();
+            let received: Vec<_> = frames[from..].iter().filter(|line| is_received_at(line, point)).collect();
+            let measured = measured_ms(&received);
+            let error = predicted[TOTAL] / measured[TOTAL] - 1.0;
+            let parts = |ms: [f64; 4]| ms.map(|ms| format!("{ms:.1}"))[..TOTAL].join(" + ");
             println!(
-                "{point} | {} | {predicted:.1} | {measured:.1} | {:+.0} %",
+                "{point} | {} | {:.1} | {:.1} | {:+.0} % | {}; {}",
                 rate as f64 / 1e6,
-                100.0 * error
+                predicted[TOTAL],
+                measured[TOTAL],
+                100.0 * error,
+                parts(predicted),
+                parts(measured),
             );
             errors.push(error.abs());
         }
@@ -74,9 +82,35 @@ fn measure_predicted_against_measured_times() {
     .print();
 }
 
-/// What the controller predicts for `point` now.
-fn predicted_ms(why: &serde_json::Value, point: &str) -> Option<f64> {
+/// Place of the whole after its parts: device, link and server.
+const TOTAL: usize = 3;
+
+/// What the controller predicts for `point` now: device, link, server, and all of it.
+fn predicted_ms(why: &Value, point: &str) -> Option<[f64; 4]> {
     let judged = why["decided"]["choice"]["judged"].as_array()?;
-    let here = judged.iter().find(|one| one["point"] == point)?;
-    Some(here["predicted"]["totalUs"].as_f64()? / 1e3)
+    let predicted = &judged.iter().find(|one| one["point"] == point)?["predicted"];
+    let of =
+        |parts: &[&str]| parts.iter().map(|part| Some(predicted[part].as_f64()? / 1e3)).sum::<Option<f64>>();
+    Some([
+        of(&["deviceUs"])?,
+        of(&["waitUs", "transferUs"])?,
+        of(&["queueUs", "serverUs"])?,
+        of(&["totalUs"])?,
+    ])
+}
+
+/// Medians over `frames` of the same.
+fn measured_ms(frames: &[&Value]) -> [f64; 4] {
+    let median = |ms: &dyn Fn(&Value) -> f64| {
+        quantile(&mut frames.iter().map(|line| ms(line)).collect::<Vec<_>>(), 0.5)
+    };
+    let of = |parts: &[&str]| {
+        median(&|line| parts.iter().map(|part| line["stages_ms"][part].as_f64().unwrap()).sum())
+    };
+    [
+        of(&["head", "codec", "boxes"]),
+        of(&["wait", "transfer"]),
+        of(&["server_queue", "server_decode", "server_tail", "server_boxes"]),
+        median(&|line| line["total_ms"].as_f64().unwrap()),
+    ]
 }
