@@ -12,8 +12,12 @@ fn copies_are_fresh() {
             (format!("charts/autotiler/files/crds/{name}.yaml"), format!("crds/{name}.yaml"));
         assert_same(&copy, &original);
     }
-    assert_same("charts/autotiler/files/street.profile.yaml", "models/street.profile.yaml");
-    assert_same("charts/autotiler/files/street.manifest.yaml", "models/street/manifest.yaml");
+    for (copy, original) in [
+        ("street.slow-camera.profile.yaml", "street.slow-camera.profile.yaml"),
+        ("street.manifest.yaml", "street/manifest.yaml"),
+    ] {
+        assert_same(&format!("charts/autotiler/files/{copy}"), &format!("models/{original}"));
+    }
 }
 
 fn assert_same(copy: &str, original: &str) {
