@@ -20,6 +20,12 @@ const DEVICE: Ipv4Addr = Ipv4Addr::new(10, 98, 0, 2);
 /// Smallest bucket of the shaper in bytes, one packet: a real link lets nothing pass at once.
 const LEAST_BURST: u64 = 1_600;
 
+/// Largest packet on a wire that is shaped as one, in bytes: what any link carries whole (RFC 1122, section 3.3.3).
+const SMALL_PACKET: u64 = 576;
+
+/// Its frame's header.
+const FRAME_HEADER: u64 = 14;
+
 /// Longest wait in the shaper. As long as a modem's: nothing is thrown away, everything comes late.
 const LONGEST_WAIT: &str = "2s";
 
@@ -75,7 +81,7 @@ impl Link {
         };
         let link = Self { server, device };
         link.wire()?;
-        link.device.within(|| tc("add", bits_per_second))??;
+        link.device.within(|| tc("add", bits_per_second, bucket(bits_per_second)))??;
         Ok(Some(link))
     }
 
@@ -105,7 +111,20 @@ impl Link {
     /// # Errors
     /// [`LinkError`].
     pub fn shape(&self, bits_per_second: u64) -> Result<(), LinkError> {
-        self.device.within(|| tc("change", bits_per_second))?
+        self.device.within(|| tc("change", bits_per_second, bucket(bits_per_second)))?
+    }
+
+    /// As [`Link::shape`], but as close to a wire as tc comes: its bucket lets one packet pass at once, and packets are
+    /// small. What idles before a frame is a bucket full otherwise, and small frames take no time at all.
+    ///
+    /// # Errors
+    /// [`LinkError`].
+    pub fn shape_as_wire(&self, bits_per_second: u64) -> Result<(), LinkError> {
+        self.server.within(|| ip(&format!("link set server mtu {SMALL_PACKET}")))??;
+        self.device.within(|| {
+            ip(&format!("link set device mtu {SMALL_PACKET}"))?;
+            tc("change", bits_per_second, SMALL_PACKET + FRAME_HEADER)
+        })?
     }
 
     fn wire(&self) -> Result<(), LinkError> {
@@ -128,9 +147,12 @@ fn ip(args: &str) -> Result<(), LinkError> {
     run("ip", args)
 }
 
-/// A bucket of a hundredth of a second: a larger one would hide a drop.
-fn tc(verb: &str, bits_per_second: u64) -> Result<(), LinkError> {
-    let burst = (bits_per_second / 800).max(LEAST_BURST);
+/// Bytes of a hundredth of a second: a larger bucket would hide a drop.
+fn bucket(bits_per_second: u64) -> u64 {
+    (bits_per_second / 800).max(LEAST_BURST)
+}
+
+fn tc(verb: &str, bits_per_second: u64, burst: u64) -> Result<(), LinkError> {
     let shaper = format!("tbf rate {bits_per_second}bit burst {burst} latency {LONGEST_WAIT}");
     run("tc", &format!("qdisc {verb} dev device root {shaper}"))
 }
@@ -184,7 +206,7 @@ mod tests {
     #[test]
     fn a_refused_command_is_told_in_its_own_words() {
         let Some(link) = Link::new(1_000_000).unwrap() else { return };
-        let error = link.at_device(|| tc("replace-all", 1)).unwrap().unwrap_err().to_string();
+        let error = link.at_device(|| tc("replace-all", 1, 1)).unwrap().unwrap_err().to_string();
         assert!(error.contains("qdisc replace-all"), "{error}");
     }
 }
