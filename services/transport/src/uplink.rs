@@ -9,8 +9,8 @@ pub mod train;
 
 use std::{
     io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
-    thread,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
+    thread::{self, Thread},
     time::{Duration, Instant},
 };
 
@@ -79,6 +79,7 @@ pub struct UplinkMeter {
     ports: Vec<u16>,
     state: Mutex<State>,
     told: Box<dyn Fn(Estimate) + Send + Sync>,
+    reader: OnceLock<Thread>,
 }
 
 #[derive(Default)]
@@ -123,9 +124,12 @@ impl UplinkMeter {
             ports: options.ports(),
             state: Mutex::default(),
             told: Box::new(told),
+            reader: OnceLock::new(),
         });
         let reading = Arc::downgrade(&meter);
-        thread::Builder::new().name("uplink".to_owned()).spawn(move || read_on(&reading))?;
+        let reader = thread::Builder::new().name("uplink".to_owned()).spawn(move || read_on(&reading))?;
+        // Nobody else has the meter yet to set it.
+        let _ = meter.reader.set(reader.thread().clone());
         Ok(meter)
     }
 
@@ -216,6 +220,11 @@ impl UplinkMeter {
             if let Err(reason) = echo.send(Bytes::new()).await {
                 tracing::debug!(%reason, "train");
             }
+            connection.flush().await;
+            // Read at once: what a shaper lets pass in no time would be gone before the next reading.
+            if let Some(reader) = self.reader.get() {
+                reader.unpark();
+            }
         }
     }
 
@@ -288,7 +297,7 @@ fn read_on(meter: &Weak<UplinkMeter>) {
         }
         let wait = meter.read();
         drop(meter);
-        thread::sleep(wait);
+        thread::park_timeout(wait);
     }
 }
 

@@ -13,8 +13,9 @@ const LEFT_OUT: f64 = 0.3;
 const LEAST_SPAN: Duration = Duration::from_micros(5_500);
 /// Fewest bytes in it: two segments.
 const LEAST_BYTES: u64 = 2_500;
-/// Writing must have been so much faster than acknowledging.
-const WRITTEN_WITHIN: f64 = 0.5;
+/// Writing must have been so much faster than acknowledging: a frame that is written in the midst of a train comes with
+/// pauses of its own.
+const WRITTEN_WITHIN: f64 = 0.1;
 /// Bytes that wait so much longer than two round trips wait for the link: what is acknowledged late by habit waits less.
 const QUEUED: Duration = Duration::from_millis(50);
 /// A gap is so many times the median interval, and at least [`LEAST_GAP`].
