@@ -91,6 +91,8 @@ struct State {
     rtt: Option<Duration>,
     outstanding: Option<u64>,
     retransmitted: u32,
+    /// Bytes acknowledged when the last hole is filled.
+    hole: Option<u64>,
     frozen: bool,
 }
 
@@ -103,7 +105,7 @@ impl State {
 
     /// What was known of the connection is not so of the next one.
     fn lose(&mut self) {
-        (self.socket, self.rtt, self.outstanding) = (None, None, None);
+        (self.socket, self.rtt, self.outstanding, self.hole) = (None, None, None, None);
         self.stretch.forget();
         self.trains.forget();
     }
@@ -255,12 +257,17 @@ impl UplinkMeter {
         state.rtt = account.min_rtt;
         state.outstanding = Some(account.outstanding);
         if std::mem::replace(&mut state.retransmitted, account.retransmitted) != account.retransmitted {
-            // A hole in the stretch: what comes after it comes at once.
+            state.hole = Some(account.acked + account.outstanding);
+            state.trains.lost();
+        }
+        // What came behind a hole is acknowledged at once when it is filled, which tells no rate.
+        state.hole = state.hole.filter(|end| account.acked < *end);
+        if state.hole.is_some() {
             state.stretch.forget();
         }
         let reading = Reading { at: now, acked: account.acked, outstanding: account.outstanding };
         let rtt = account.min_rtt.unwrap_or_default();
-        let told = if state.frozen { None } else { state.stretch.take(reading, rtt) };
+        let told = if state.frozen || state.hole.is_some() { None } else { state.stretch.take(reading, rtt) };
         if let Some(Estimate { bps, span }) = told {
             state.trains.told(now, bps, span);
             state.keep(now, bps);

@@ -105,8 +105,10 @@ pub fn estimate(readings: &[Reading], seen: usize, rtt: Duration) -> Option<Esti
     let run = news.get(first..end)?;
     let (start, last) = (run.first()?, run.last()?);
     let left_out = (last.at - start.at).mul_f64(LEFT_OUT);
-    // Where news is sparse, what came last before the cut is nearer to it than what came after.
-    let from = run.iter().rev().find(|reading| reading.at - start.at <= left_out)?;
+    // Where news is sparse, what came last before the cut is nearer to it than what came after. The first news is left
+    // out in any case: on a busy machine it comes late, with all that had passed at once.
+    let from = run.iter().rposition(|reading| reading.at - start.at <= left_out)?.max(1);
+    let from = run.get(from)?;
     // When had so many bytes been written, as far as was seen?
     let written = |bytes: u64| {
         let at = readings.partition_point(|reading| reading.acked + reading.outstanding < bytes);
@@ -193,6 +195,13 @@ mod tests {
     fn what_fits_the_bucket_tells_nothing() {
         assert_eq!(estimate(&burst(20 * SEGMENT, 100_000, 2e6, 1000), 0, RTT), None);
         assert_eq!(estimate(&burst(SEGMENT, 0, 2e6, 1000), 0, RTT), None);
+    }
+
+    #[test]
+    fn a_frame_little_larger_than_the_bucket_tells_nothing_though_its_first_news_is_late() {
+        // 4.4 kB through a bucket of 3.1 kB on 0.5 Mbit/s; the busy host says after 8 ms what had passed at once.
+        let at = |ms, acked| Reading { at: Duration::from_millis(ms), acked, outstanding: 4_400 - acked };
+        assert_eq!(estimate(&[at(0, 0), at(8, 2 * SEGMENT), at(24, 4_400)], 0, Duration::ZERO), None);
     }
 
     #[test]

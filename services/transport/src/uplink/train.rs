@@ -11,7 +11,7 @@ const SEGMENT: usize = 1_400;
 /// Segments of the shortest and of the longest train. The longest tells 50 Mbit/s, and is soon through where a wide link
 /// has just been cut: what is queued then is in the way of frames for seconds.
 const FEWEST: usize = 4;
-const MOST: usize = 128;
+const MOST: usize = 96;
 /// Largest share of the link for trains. Below 5 %, for headers count too.
 const SHARE: f64 = 0.035;
 /// Rate supposed of a link that has told none. Low, for a high guess fills a narrow link. None is supposed below it: in a
@@ -31,6 +31,9 @@ const LONGEST_S: f64 = 0.25;
 const FASTER: f64 = 2.0;
 /// The guess follows a link that has widened by steps of this factor.
 const STEP: f64 = 4.0;
+/// A train of so many segments that lost some has filled a queue: how soon it was through tells what the link carries.
+/// A shorter one may have waited for its last segment alone.
+const TELLS_WITH_HOLES: usize = 16;
 /// After so many trains that told nothing, what was told before is no guide any more: the link may have widened.
 const FORGET_AFTER: u32 = 4;
 
@@ -47,6 +50,8 @@ pub struct Trains {
     measured: Option<Duration>,
     /// When the last train left, until something is known of it.
     under_way: Option<(Duration, usize)>,
+    /// Whether some of it was lost.
+    holed: bool,
     /// Trains in a row that told nothing.
     failed: u32,
     spent_bits: u64,
@@ -62,6 +67,7 @@ impl Default for Trains {
             looked: Duration::ZERO,
             measured: None,
             under_way: None,
+            holed: false,
             failed: 0,
             spent_bits: 0,
         }
@@ -84,7 +90,7 @@ impl Trains {
         self.credit_s -= costs_s;
         self.charged = (self.charged.0 + bits, self.charged.1 + costs_s);
         self.spent_bits += bits as u64;
-        self.under_way = Some((now, bytes));
+        (self.under_way, self.holed) = (Some((now, bytes)), false);
         Some(bytes)
     }
 
@@ -97,8 +103,7 @@ impl Trains {
         let (bits, charged_s) = std::mem::take(&mut self.charged);
         self.guess_bps = bps.max(FIRST_GUESS_BPS);
         self.credit_s = (self.credit_s + charged_s - bits / self.guess_bps).max(-MOST_OWED_S);
-        let longest = (self.guess_bps * LONGEST_S) as usize / (8 * SEGMENT);
-        self.segments = self.segments.min(longest).max(FEWEST);
+        self.fit();
         (self.measured, self.failed) = (Some(now), 0);
     }
 
@@ -108,9 +113,14 @@ impl Trains {
     pub fn drained(&mut self, now: Duration, rtt: Duration) -> Option<f64> {
         let (left, bytes) = self.under_way.take()?;
         let seen = 8.0 * bytes as f64 / now.saturating_sub(left + rtt).as_secs_f64().max(1e-3);
-        if bytes >= MOST * SEGMENT {
-            (self.measured, self.guess_bps, self.failed) = (Some(now), seen, 0);
+        if bytes >= if self.holed { TELLS_WITH_HOLES } else { MOST } * SEGMENT {
+            (self.measured, self.guess_bps, self.failed) = (Some(now), seen.max(FIRST_GUESS_BPS), 0);
+            self.fit();
             return Some(seen);
+        }
+        if self.holed {
+            self.segments = (self.segments / 2).max(FEWEST);
+            return None;
         }
         self.failed += 1;
         let wider = seen > FASTER * self.guess_bps;
@@ -126,6 +136,17 @@ impl Trains {
             self.measured = None;
         }
         None
+    }
+
+    /// No train is to fill the link for long.
+    fn fit(&mut self) {
+        let longest = (self.guess_bps * LONGEST_S) as usize / (8 * SEGMENT);
+        self.segments = self.segments.min(longest).max(FEWEST);
+    }
+
+    /// Some of what was under way was lost: a train was too long for the queue before the link.
+    pub fn lost(&mut self) {
+        self.holed = true;
     }
 
     /// The link went down or froze: what is known of the train under way tells nothing.
@@ -166,6 +187,20 @@ mod tests {
         assert_eq!(trains.due(now + ms(25_000)), Some(64 * SEGMENT));
         trains.told(now + ms(25_100), 2e7, ms(50));
         assert_eq!(trains.due(now + ms(50_000)), Some(32 * SEGMENT));
+    }
+
+    #[test]
+    fn a_train_that_overflowed_a_queue_tells_what_came_through_and_the_next_is_shorter() {
+        let mut trains = Trains { segments: MOST, guess_bps: 1e9, ..Trains::default() };
+        assert_eq!(trains.due(ms(10)), Some(MOST * SEGMENT));
+        trains.lost();
+        let seen = trains.drained(ms(2_010), Duration::ZERO).unwrap();
+        assert!((seen - 4.0 * (MOST * SEGMENT) as f64).abs() < 1.0, "{seen}");
+        assert_eq!(trains.due(ms(12_000)), Some(12 * SEGMENT), "a quarter of a second of what came through");
+        let mut short = Trains::default();
+        assert_eq!(short.due(ms(10)), Some(FEWEST * SEGMENT));
+        short.lost();
+        assert_eq!(short.drained(ms(300), Duration::ZERO), None, "its last segment may have been lost alone");
     }
 
     #[test]
