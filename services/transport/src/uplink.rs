@@ -257,14 +257,15 @@ impl UplinkMeter {
         state.rtt = account.min_rtt;
         state.outstanding = Some(account.outstanding);
         if std::mem::replace(&mut state.retransmitted, account.retransmitted) != account.retransmitted {
+            // What comes after it comes with a pause, or at once.
+            state.stretch.forget();
+        }
+        // What came behind a hole is acknowledged at once when it is filled, which tells no rate.
+        if account.recovering {
             state.hole = Some(account.acked + account.outstanding);
             state.trains.lost();
         }
-        // What came behind a hole is acknowledged at once when it is filled, which tells no rate.
         state.hole = state.hole.filter(|end| account.acked < *end);
-        if state.hole.is_some() {
-            state.stretch.forget();
-        }
         let reading = Reading { at: now, acked: account.acked, outstanding: account.outstanding };
         let rtt = account.min_rtt.unwrap_or_default();
         let told = if state.frozen || state.hole.is_some() { None } else { state.stretch.take(reading, rtt) };

@@ -41,6 +41,8 @@ pub struct Stretch {
     readings: Vec<Reading>,
     /// Those before have been looked at; they are kept to know when bytes were written.
     seen: usize,
+    /// Bytes acknowledged when nothing was outstanding last.
+    idle: Option<u64>,
 }
 
 /// What a stretch told.
@@ -61,6 +63,7 @@ impl Stretch {
             self.forget();
         }
         if self.readings.is_empty() && reading.outstanding == 0 {
+            self.idle = Some(reading.acked);
             return None;
         }
         self.readings.push(reading);
@@ -69,9 +72,11 @@ impl Stretch {
             return None;
         }
         if reading.outstanding == 0 {
-            return self.end(rtt);
+            let told = self.end(rtt);
+            self.idle = Some(reading.acked);
+            return told;
         }
-        let told = estimate(&self.readings, self.seen, rtt);
+        let told = estimate(&self.readings, self.seen, self.idle, rtt);
         self.readings.drain(..self.seen);
         self.seen = self.readings.len() - 1;
         told
@@ -79,7 +84,7 @@ impl Stretch {
 
     /// Ends the stretch that is under way; yields what it told so far.
     pub fn end(&mut self, rtt: Duration) -> Option<Estimate> {
-        let told = estimate(&self.readings, self.seen, rtt);
+        let told = estimate(&self.readings, self.seen, self.idle, rtt);
         self.forget();
         told
     }
@@ -87,13 +92,14 @@ impl Stretch {
     /// Forgets the stretch that is under way.
     pub fn forget(&mut self) {
         self.readings.clear();
-        self.seen = 0;
+        (self.seen, self.idle) = (0, None);
     }
 }
 
 /// The rate of the longest run without a gap among `readings` from the `seen`-th on; none where it tells none. Those
-/// before only tell when bytes were written. `rtt` is the smallest round trip.
-pub fn estimate(readings: &[Reading], seen: usize, rtt: Duration) -> Option<Estimate> {
+/// before only tell when bytes were written. `idle` is how many bytes had been acknowledged when nothing was outstanding,
+/// `rtt` the smallest round trip.
+pub fn estimate(readings: &[Reading], seen: usize, idle: Option<u64>, rtt: Duration) -> Option<Estimate> {
     // Only where something was acknowledged is there news.
     let mut news: Vec<Reading> = Vec::new();
     for reading in readings.get(seen..)? {
@@ -105,10 +111,11 @@ pub fn estimate(readings: &[Reading], seen: usize, rtt: Duration) -> Option<Esti
     let run = news.get(first..end)?;
     let (start, last) = (run.first()?, run.last()?);
     let left_out = (last.at - start.at).mul_f64(LEFT_OUT);
-    // Where news is sparse, what came last before the cut is nearer to it than what came after. The first news is left
-    // out in any case: on a busy machine it comes late, with all that had passed at once.
-    let from = run.iter().rposition(|reading| reading.at - start.at <= left_out)?.max(1);
-    let from = run.get(from)?;
+    // The first news is all that passed at once, and on a busy machine it comes late.
+    let untold = first == 0 && seen == 0 && idle == Some(start.acked);
+    // Where news is sparse, what came last before the cut is nearer to it than what came after.
+    let from = run.iter().rposition(|reading| reading.at - start.at <= left_out)?;
+    let from = run.get(from.max(usize::from(untold)))?;
     // When had so many bytes been written, as far as was seen?
     let written = |bytes: u64| {
         let at = readings.partition_point(|reading| reading.acked + reading.outstanding < bytes);
@@ -186,22 +193,26 @@ mod tests {
         for (bps, bucket, bytes) in
             [(2e5, 3_000, 5_800), (2e6, 3_000, 22_400), (2e7, 25_000, 90_000), (5e7, 62_500, 180_000)]
         {
-            let found = estimate(&burst(bytes / SEGMENT * SEGMENT, bucket, bps, 1000), 0, RTT).unwrap().bps;
+            let found =
+                estimate(&burst(bytes / SEGMENT * SEGMENT, bucket, bps, 1000), 0, Some(0), RTT).unwrap().bps;
             assert!((found / bps - 1.0).abs() < 0.15, "{bps}: {found}");
         }
     }
 
     #[test]
     fn what_fits_the_bucket_tells_nothing() {
-        assert_eq!(estimate(&burst(20 * SEGMENT, 100_000, 2e6, 1000), 0, RTT), None);
-        assert_eq!(estimate(&burst(SEGMENT, 0, 2e6, 1000), 0, RTT), None);
+        assert_eq!(estimate(&burst(20 * SEGMENT, 100_000, 2e6, 1000), 0, Some(0), RTT), None);
+        assert_eq!(estimate(&burst(SEGMENT, 0, 2e6, 1000), 0, Some(0), RTT), None);
     }
 
     #[test]
     fn a_frame_little_larger_than_the_bucket_tells_nothing_though_its_first_news_is_late() {
         // 4.4 kB through a bucket of 3.1 kB on 0.5 Mbit/s; the busy host says after 8 ms what had passed at once.
         let at = |ms, acked| Reading { at: Duration::from_millis(ms), acked, outstanding: 4_400 - acked };
-        assert_eq!(estimate(&[at(0, 0), at(8, 2 * SEGMENT), at(24, 4_400)], 0, Duration::ZERO), None);
+        assert_eq!(
+            estimate(&[at(0, 0), at(8, 2 * SEGMENT), at(24, 4_400)], 0, Some(0), Duration::ZERO),
+            None
+        );
     }
 
     #[test]
@@ -216,7 +227,7 @@ mod tests {
             .collect();
         let mut stretch = Stretch::default();
         assert_eq!(readings.iter().find_map(|reading| stretch.take(*reading, RTT)), None);
-        assert_eq!(estimate(&readings, 0, RTT), None);
+        assert_eq!(estimate(&readings, 0, Some(0), RTT), None);
     }
 
     #[test]
@@ -229,7 +240,7 @@ mod tests {
             let outstanding = 80 * SEGMENT - acked;
             readings.push(Reading { at: Duration::from_millis(ms), acked, outstanding });
         }
-        let found = estimate(&readings, 0, RTT).unwrap().bps;
+        let found = estimate(&readings, 0, Some(0), RTT).unwrap().bps;
         assert!((found / 2e7 - 1.0).abs() < 0.15, "{found}");
     }
 
@@ -243,7 +254,7 @@ mod tests {
         let last = *readings.last().unwrap();
         let at = last.at + Duration::from_millis(58);
         readings.push(Reading { at, acked: last.acked + SEGMENT, outstanding: 0 });
-        let found = estimate(&readings, 0, RTT).unwrap().bps;
+        let found = estimate(&readings, 0, Some(0), RTT).unwrap().bps;
         assert!((found / 2e5 - 1.0).abs() < 0.15, "{found}");
     }
 
@@ -297,7 +308,7 @@ mod tests {
                 (at, acked) = (at + us, acked + bytes);
                 Reading { at: Duration::from_micros(at), acked, outstanding }
             }).collect();
-            if let Some(told) = estimate(&readings, 0, RTT) {
+            if let Some(told) = estimate(&readings, 0, Some(0), RTT) {
                 prop_assert!(told.bps.is_finite() && told.bps > 0.0);
             }
             let mut stretch = Stretch::default();

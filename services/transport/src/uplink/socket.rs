@@ -14,6 +14,8 @@ const INFO_LEN: usize = 256;
 const TCP_RTO_MAX_MS: libc::c_int = 44;
 /// `TCP_ESTABLISHED` of net/tcp_states.h.
 const ESTABLISHED: u8 = 1;
+/// `TCP_CA_Recovery`; the one above is `TCP_CA_Loss` (tcp_info.tcpi_ca_state).
+const RECOVERY: u8 = 3;
 /// Longest wait between retransmissions: a link that is back is noticed within this.
 const LONGEST_RTO_MS: libc::c_int = 1000;
 
@@ -35,6 +37,8 @@ pub(super) struct Account {
     pub(super) min_rtt: Option<Duration>,
     /// Segments sent again so far.
     pub(super) retransmitted: u32,
+    /// Whether segments were lost and are being sent again. A probe of the tail is none: on a thin link each train has one.
+    pub(super) recovering: bool,
 }
 
 impl Socket {
@@ -135,6 +139,7 @@ fn account(info: &[u8], outstanding: u64) -> Option<Account> {
         min_rtt: (min_rtt_us != u32::MAX && min_rtt_us > 0)
             .then(|| Duration::from_micros(u64::from(min_rtt_us))),
         retransmitted: u32_at(100)?,
+        recovering: info.get(1).is_some_and(|state| *state >= RECOVERY),
     })
 }
 
