@@ -91,6 +91,9 @@ struct State {
     rtt: Option<Duration>,
     outstanding: Option<u64>,
     retransmitted: u32,
+    /// Bytes acknowledged at the last reading, and when the last train is through.
+    acked: u64,
+    train_end: u64,
     /// Bytes acknowledged when the last hole is filled.
     hole: Option<u64>,
     frozen: bool,
@@ -106,6 +109,7 @@ impl State {
     /// What was known of the connection is not so of the next one.
     fn lose(&mut self) {
         (self.socket, self.rtt, self.outstanding, self.hole) = (None, None, None, None);
+        (self.acked, self.train_end) = (0, 0);
         self.stretch.forget();
         self.trains.forget();
     }
@@ -238,7 +242,9 @@ impl UplinkMeter {
         if state.frozen || state.outstanding != Some(0) {
             return None;
         }
-        state.trains.due(self.start.elapsed())
+        let bytes = state.trains.due(self.start.elapsed())?;
+        state.train_end = state.acked + bytes as u64;
+        Some(bytes)
     }
 
     /// Takes one reading; yields how long to wait for the next.
@@ -255,7 +261,7 @@ impl UplinkMeter {
         };
         let now = self.start.elapsed();
         state.rtt = account.min_rtt;
-        state.outstanding = Some(account.outstanding);
+        (state.outstanding, state.acked) = (Some(account.outstanding), account.acked);
         if std::mem::replace(&mut state.retransmitted, account.retransmitted) != account.retransmitted {
             // What comes after it comes with a pause, or at once.
             state.stretch.forget();
@@ -273,6 +279,8 @@ impl UplinkMeter {
             state.trains.told(now, bps, span);
             state.keep(now, bps);
         } else if account.outstanding == 0
+            // Before a train is written nothing is outstanding either.
+            && account.acked >= state.train_end
             && let Some(at_least) = state.trains.drained(now, rtt)
         {
             state.keep(now, at_least);

@@ -12,6 +12,12 @@ const SEGMENT: usize = 1_400;
 /// has just been cut: what is queued then is in the way of frames for seconds.
 const FEWEST: usize = 4;
 const MOST: usize = 96;
+/// Segments of a train on a link that has outrun the longest, and how soon the next one is due. It is only to show that the
+/// link is still wide: where it has been cut, a long train would be in the way of frames for seconds.
+const WIDE: usize = 32;
+const WIDE_DUE_AFTER: Duration = Duration::from_secs(1);
+/// A link that carries so much is wide: what a frame takes of it is less than a look at the socket.
+const WIDE_BPS: f64 = 5e7;
 /// Largest share of the link for trains. Below 5 %, for headers count too.
 const SHARE: f64 = 0.035;
 /// Rate supposed of a link that has told none. Low, for a high guess fills a narrow link. None is supposed below it: in a
@@ -41,6 +47,8 @@ const FORGET_AFTER: u32 = 4;
 #[derive(Debug, Clone)]
 pub struct Trains {
     segments: usize,
+    /// Whether the link has outrun the longest train, and nothing has told otherwise since.
+    wide: bool,
     guess_bps: f64,
     /// Time that trains may take of the link, in seconds; owed where it is below zero.
     credit_s: f64,
@@ -61,6 +69,7 @@ impl Default for Trains {
     fn default() -> Self {
         Self {
             segments: FEWEST,
+            wide: false,
             guess_bps: FIRST_GUESS_BPS,
             credit_s: (FEWEST * SEGMENT * 8) as f64 / FIRST_GUESS_BPS,
             charged: (0.0, 0.0),
@@ -79,11 +88,12 @@ impl Trains {
     pub fn due(&mut self, now: Duration) -> Option<usize> {
         let elapsed = now.saturating_sub(self.looked).as_secs_f64();
         self.looked = self.looked.max(now);
-        let bytes = self.segments * SEGMENT;
+        let (segments, after) = if self.wide { (WIDE, WIDE_DUE_AFTER) } else { (self.segments, DUE_AFTER) };
+        let bytes = segments * SEGMENT;
         let bits = (bytes * 8) as f64;
         let costs_s = bits / self.guess_bps;
         self.credit_s = (self.credit_s + elapsed * SHARE).min(costs_s.max(SHARE * SAVED.as_secs_f64()));
-        let fresh = self.measured.is_some_and(|at| now.saturating_sub(at) < DUE_AFTER);
+        let fresh = self.measured.is_some_and(|at| now.saturating_sub(at) < after);
         if fresh || self.under_way.is_some() || self.credit_s < costs_s {
             return None;
         }
@@ -101,7 +111,7 @@ impl Trains {
         }
         // Trains were charged at a guess: what they took is known now.
         let (bits, charged_s) = std::mem::take(&mut self.charged);
-        self.guess_bps = bps.max(FIRST_GUESS_BPS);
+        (self.wide, self.guess_bps) = (false, bps.max(FIRST_GUESS_BPS));
         self.credit_s = (self.credit_s + charged_s - bits / self.guess_bps).max(-MOST_OWED_S);
         self.fit();
         (self.measured, self.failed) = (Some(now), 0);
@@ -113,8 +123,13 @@ impl Trains {
     pub fn drained(&mut self, now: Duration, rtt: Duration) -> Option<f64> {
         let (left, bytes) = self.under_way.take()?;
         let seen = 8.0 * bytes as f64 / now.saturating_sub(left + rtt).as_secs_f64().max(1e-3);
+        if std::mem::take(&mut self.wide) && seen >= WIDE_BPS && !self.holed {
+            (self.wide, self.measured) = (true, Some(now));
+            return Some(self.guess_bps);
+        }
         if bytes >= if self.holed { TELLS_WITH_HOLES } else { MOST } * SEGMENT {
             (self.measured, self.guess_bps, self.failed) = (Some(now), seen.max(FIRST_GUESS_BPS), 0);
+            self.wide = !self.holed && seen >= WIDE_BPS;
             self.fit();
             return Some(seen);
         }
@@ -286,5 +301,11 @@ mod tests {
         }
         let least = 8.0 * (MOST * SEGMENT) as f64 / 2e-3;
         assert!(told.is_some_and(|bps| (bps / least - 1.0).abs() < 1e-6), "{told:?}");
+        // From then on short ones do, each second, until one is slow.
+        assert_eq!(trains.due(now + ms(1_100)), Some(WIDE * SEGMENT));
+        assert_eq!(trains.drained(now + ms(1_102), Duration::ZERO), told);
+        assert_eq!(trains.due(now + ms(2_200)), Some(WIDE * SEGMENT));
+        trains.told(now + ms(2_600), 5e5, ms(400));
+        assert_eq!(trains.due(now + ms(3_800)), None, "as on any other link");
     }
 }
