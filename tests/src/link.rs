@@ -115,7 +115,7 @@ impl Link {
     }
 
     /// As [`Link::shape`], but as close to a wire as tc comes: its bucket lets one packet pass at once, and packets are
-    /// small. What idles before a frame is a bucket full otherwise, and small frames take no time at all.
+    /// small. A larger bucket fills between frames, and then lets a small frame pass in no time at all.
     ///
     /// # Errors
     /// [`LinkError`].

@@ -13,7 +13,7 @@ const SEGMENT: usize = 1_400;
 const FEWEST: usize = 4;
 const MOST: usize = 96;
 /// Segments of a train on a link that has outrun the longest, and how soon the next one is due. It is only to show that the
-/// link is still wide: where it has been cut, a long train would be in the way of frames for seconds.
+/// link is still wide.
 const WIDE: usize = 32;
 const WIDE_DUE_AFTER: Duration = Duration::from_secs(1);
 /// A link that carries so much is wide: what a frame takes of it is less than a look at the socket.
@@ -43,6 +43,15 @@ const TELLS_WITH_HOLES: usize = 16;
 /// After so many trains that told nothing, what was told before is no guide any more: the link may have widened.
 const FORGET_AFTER: u32 = 4;
 
+/// The last train, until something is known of it.
+#[derive(Debug, Clone, Copy)]
+struct UnderWay {
+    left: Duration,
+    bytes: usize,
+    /// Whether some of it was lost.
+    holed: bool,
+}
+
 /// Sends trains seldom enough.
 #[derive(Debug, Clone)]
 pub struct Trains {
@@ -56,10 +65,7 @@ pub struct Trains {
     charged: (f64, f64),
     looked: Duration,
     measured: Option<Duration>,
-    /// When the last train left, until something is known of it.
-    under_way: Option<(Duration, usize)>,
-    /// Whether some of it was lost.
-    holed: bool,
+    under_way: Option<UnderWay>,
     /// Trains in a row that told nothing.
     failed: u32,
     spent_bits: u64,
@@ -76,7 +82,6 @@ impl Default for Trains {
             looked: Duration::ZERO,
             measured: None,
             under_way: None,
-            holed: false,
             failed: 0,
             spent_bits: 0,
         }
@@ -100,7 +105,7 @@ impl Trains {
         self.credit_s -= costs_s;
         self.charged = (self.charged.0 + bits, self.charged.1 + costs_s);
         self.spent_bits += bits as u64;
-        (self.under_way, self.holed) = (Some((now, bytes)), false);
+        self.under_way = Some(UnderWay { left: now, bytes, holed: false });
         Some(bytes)
     }
 
@@ -117,23 +122,26 @@ impl Trains {
         (self.measured, self.failed) = (Some(now), 0);
     }
 
-    /// Nothing is outstanding at `now`: a train that has told nothing was too short. Where it was the longest that we
-    /// send, the link is wider than can be told, and what it showed at least is yielded, in bits per second. `rtt` is the
+    /// Nothing is outstanding at `now`: a train that has told nothing was too short, or lost some of its bytes. Where it
+    /// was the longest that we send, or long enough to have overflowed a queue, what the link showed at least is yielded,
+    /// in bits per second; where a short one was to show that a link is still wide, what it showed before. `rtt` is the
     /// smallest round trip.
     pub fn drained(&mut self, now: Duration, rtt: Duration) -> Option<f64> {
-        let (left, bytes) = self.under_way.take()?;
+        let UnderWay { left, bytes, holed } = self.under_way.take()?;
         let seen = 8.0 * bytes as f64 / now.saturating_sub(left + rtt).as_secs_f64().max(1e-3);
-        if std::mem::take(&mut self.wide) && seen >= WIDE_BPS && !self.holed {
-            (self.wide, self.measured) = (true, Some(now));
+        let tells = bytes >= SEGMENT * if holed { TELLS_WITH_HOLES } else { MOST };
+        let was_wide = self.wide;
+        self.wide = (was_wide || tells) && !holed && seen >= WIDE_BPS;
+        if was_wide && self.wide {
+            self.measured = Some(now);
             return Some(self.guess_bps);
         }
-        if bytes >= if self.holed { TELLS_WITH_HOLES } else { MOST } * SEGMENT {
+        if tells {
             (self.measured, self.guess_bps, self.failed) = (Some(now), seen.max(FIRST_GUESS_BPS), 0);
-            self.wide = !self.holed && seen >= WIDE_BPS;
             self.fit();
             return Some(seen);
         }
-        if self.holed {
+        if holed {
             self.segments = (self.segments / 2).max(FEWEST);
             return None;
         }
@@ -161,7 +169,9 @@ impl Trains {
 
     /// Some of what was under way was lost: a train was too long for the queue before the link.
     pub fn lost(&mut self) {
-        self.holed = true;
+        if let Some(train) = &mut self.under_way {
+            train.holed = true;
+        }
     }
 
     /// The link went down or froze: what is known of the train under way tells nothing.
