@@ -3,9 +3,10 @@
 //! The revision of a key is the fence: whoever did not see the newest order cannot replace it. Nothing here looks
 //! at what an order says, apart from reading it.
 //!
-//! A device follows its key without a consumer: the store says that it has taken an order on a subject of the
+//! A device follows its key without a consumer: the store says an order that it has taken on a subject of the
 //! device's own, and gives the kept one when asked. Both name the device in the subject, so that it needs no right
-//! by which it could read another's; the right to make a consumer would let it read all.
+//! by which it could read another's; the right to make a consumer would let it read all. It is said in full: an order
+//! is newest where the link has just been cut, and to ask for it would then wait behind the frames.
 
 mod watch;
 
@@ -165,7 +166,7 @@ fn config() -> stream::Config {
         republish: Some(stream::Republish {
             source: format!("$KV.{BUCKET}.>"),
             destination: subject::order_prefix(),
-            headers_only: true,
+            headers_only: false,
         }),
         ..stream::Config::default()
     }

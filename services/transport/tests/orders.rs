@@ -7,11 +7,14 @@ use std::time::Duration;
 use autotiler_core::{DeviceId, Digest, Epoch, OperatingPoint, order::Order, telemetry::Telemetry};
 use autotiler_transport::{
     ConnectOptions, Connection, OrderBook, OrderWatch, TelemetrySubscriber, connect,
-    orders::{OpenError, PutError},
+    orders::{BUCKET, OpenError, PutError},
     publish_telemetry,
+    subject::pattern::kept_order,
     testing::NatsServer,
 };
-use tokio::time::timeout;
+use bytes::Bytes;
+use futures::StreamExt;
+use tokio::time::{sleep, timeout};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -26,6 +29,10 @@ fn jetstream() -> (NatsServer, tempfile::TempDir) {
 async fn connected(server: &NatsServer) -> Connection {
     let options = ConnectOptions::new(vec![server.url()], "test");
     timeout(LONG, connect(&options)).await.expect("in time").unwrap()
+}
+
+async fn bystander(server: &NatsServer) -> async_nats::Client {
+    timeout(LONG, async_nats::connect(server.url().to_string())).await.expect("in time").unwrap()
 }
 
 fn device() -> DeviceId {
@@ -98,6 +105,55 @@ async fn a_watch_gives_what_is_there_what_comes_and_what_came_while_the_broker_w
     book.await.unwrap().put(&device(), &order(3), second).await.unwrap();
     // The newest of before may come again.
     while next_epoch(&mut watch).await != 3 {}
+}
+
+#[tokio::test]
+async fn a_new_order_comes_without_being_asked_for_and_one_of_another_device_is_not_taken() {
+    let (server, _store) = jetstream();
+    let connection = connected(&server).await;
+    let book = OrderBook::open(&connection).await.unwrap();
+    let first = book.put(&device(), &order(1), 0).await.unwrap();
+    let mut watch = OrderWatch::new(&connection, &device());
+    assert_eq!(next_epoch(&mut watch).await, 1);
+    let bystander = bystander(&server).await;
+    let mut asked = bystander.subscribe(kept_order(&device())).await.unwrap();
+    bystander.flush().await.unwrap();
+    let second = book.put(&device(), &order(2), first).await.unwrap();
+    assert_eq!(next_epoch(&mut watch).await, 2);
+    bystander.publish(kept_order(&device()), "mine".into()).await.unwrap();
+    assert_eq!(asked.next().await.unwrap().payload, "mine", "it was asked for before");
+
+    // The other has the store's answer about its own key sent to this one.
+    let other: DeviceId = "cam-1".parse().unwrap();
+    book.put(&other, &order(9), 0).await.unwrap();
+    let aimed_at = autotiler_transport::subject::order(&device());
+    bystander.publish_with_reply(kept_order(&other), aimed_at, Bytes::new()).await.unwrap();
+    tokio::select! {
+        posted = watch.next() => panic!("{posted:?}"),
+        hinted = asked.next() => assert!(hinted.is_some()),
+        () = sleep(LONG) => panic!("the answer was not even a hint"),
+    }
+    book.put(&device(), &order(3), second).await.unwrap();
+    assert_eq!(next_epoch(&mut watch).await, 3);
+}
+
+#[tokio::test]
+async fn orders_come_from_a_bucket_that_says_only_headers() {
+    let (server, _store) = jetstream();
+    let connection = connected(&server).await;
+    OrderBook::open(&connection).await.unwrap();
+    let context = async_nats::jetstream::new(bystander(&server).await);
+    let name = format!("KV_{BUCKET}");
+    let mut config = context.get_stream(&name).await.unwrap().cached_info().config.clone();
+    config.republish.as_mut().unwrap().headers_only = true;
+    context.delete_stream(&name).await.unwrap();
+    context.create_stream(config).await.unwrap();
+    let book = OrderBook::open(&connection).await.unwrap();
+    let first = book.put(&device(), &order(1), 0).await.unwrap();
+    let mut watch = OrderWatch::new(&connection, &device());
+    assert_eq!(next_epoch(&mut watch).await, 1);
+    book.put(&device(), &order(2), first).await.unwrap();
+    assert_eq!(next_epoch(&mut watch).await, 2);
 }
 
 #[tokio::test]

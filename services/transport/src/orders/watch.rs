@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use async_nats::{HeaderMap, RequestErrorKind, StatusCode};
+use async_nats::{HeaderMap, HeaderName, RequestErrorKind, StatusCode};
 use autotiler_core::{DeviceId, order::Order};
 use bytes::Bytes;
 use futures::StreamExt;
 use tokio::{sync::watch, time};
 
-use super::Posted;
+use super::{Posted, STREAM};
 use crate::{
     backoff::Backoff,
     connection::{Connection, LinkState},
@@ -86,9 +86,14 @@ impl OrderWatch {
                     _ = live.link.changed() => self.live = None,
                     // The first tick is at once.
                     _ = live.refresh.tick() => live.due = true,
-                    // A hint, not taken at its word: another device can have an answer sent here.
                     message = live.messages.next() => match message {
-                        Some(_) => live.due = true,
+                        Some(message) => match said(&message, &self.device) {
+                            Some(order) if live.seen.is_none_or(|seen| order.revision > seen) => {
+                                live.seen = Some(order.revision);
+                                return order;
+                            }
+                            _ => live.due = true,
+                        },
                         None => self.give_up().await,
                     },
                 }
@@ -137,6 +142,18 @@ async fn ask(connection: &Connection, device: &DeviceId) -> Result<Option<Posted
         Some(status) => Err(AskError::Status(status)),
         None => read(answer.headers.as_ref(), &answer.payload).map(Some).ok_or(AskError::Revision),
     }
+}
+
+/// What the store says of the key of `device`. Another device can have an answer of the store sent here, but only about
+/// its own key, and the store names the key: anything else is only a hint to ask. So is what a bucket of an earlier version
+/// says, which leaves the order itself out; a broker does not let that be changed.
+fn said(message: &async_nats::Message, device: &DeviceId) -> Option<Posted> {
+    let headers = message.headers.as_ref()?;
+    let names = |name: HeaderName, value: &str| headers.get(name).is_some_and(|said| said.as_str() == value);
+    let own = names(async_nats::header::NATS_STREAM, STREAM)
+        && names(async_nats::header::NATS_SUBJECT, &pattern::order_key(device));
+    let in_full = headers.get("Nats-Msg-Size").is_none();
+    (own && in_full).then(|| read(Some(headers), &message.payload)).flatten()
 }
 
 /// A message of the store: its headers say the revision, and whether it is a mark of deletion.

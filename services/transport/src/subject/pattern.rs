@@ -56,7 +56,7 @@ pub fn all_orders() -> String {
 /// The question for the order that is kept for `device`. The subject says whose it is, so that a right to it is a
 /// right to no other.
 pub fn kept_order(device: &DeviceId) -> String {
-    format!("{}.{}", direct_get(), key(device))
+    format!("{}.{}", direct_get(), order_key(device))
 }
 
 /// The questions for the orders of all devices.
@@ -86,7 +86,7 @@ pub fn inboxes(prefix: &str) -> String {
 }
 
 /// Where the order of `device` is kept.
-fn key(device: &DeviceId) -> String {
+pub(crate) fn order_key(device: &DeviceId) -> String {
     format!("$KV.{BUCKET}.{device}")
 }
 
