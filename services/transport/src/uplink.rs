@@ -185,16 +185,21 @@ impl UplinkMeter {
     }
 
     /// While `frozen` nothing is measured: what a dead link shows says nothing of the link after it. What it showed
-    /// before counts, for a link that is only too thin for its frames shows nothing else.
+    /// before counts, for a link that is only too thin for its frames shows nothing else; and it counts alone, for that
+    /// the frames got stuck says the same.
     pub fn freeze(&self, frozen: bool) {
         let mut state = self.locked();
         if frozen && !state.frozen {
+            let now = self.start.elapsed();
             let rtt = state.rtt.unwrap_or_default();
-            if let Some(estimate) = state.stretch.end(rtt) {
-                let now = self.start.elapsed();
-                state.keep(now, estimate.bps);
-            }
+            let waiting = state.train_end.saturating_sub(state.acked);
+            let so_far = state.stretch.end(rtt).or_else(|| state.trains.so_far(now, rtt, waiting));
             state.trains.forget();
+            if let Some(Estimate { bps, span }) = so_far {
+                state.trains.told(now, bps, span);
+                state.kept.clear();
+                state.keep(now, bps);
+            }
         }
         state.frozen = frozen;
     }

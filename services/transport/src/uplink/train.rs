@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use super::estimate::Estimate;
+
 /// Bytes of a segment of a train.
 const SEGMENT: usize = 1_400;
 /// Segments of the shortest and of the longest train. The longest tells 50 Mbit/s, and is soon through where a wide link
@@ -161,6 +163,16 @@ impl Trains {
         None
     }
 
+    /// What the link carried at `now` of the train under way, of which `waiting` bytes are not through; none where too
+    /// little is. `rtt` is the smallest round trip.
+    pub fn so_far(&self, now: Duration, rtt: Duration, waiting: u64) -> Option<Estimate> {
+        let UnderWay { left, bytes, .. } = self.under_way?;
+        let through = (bytes as u64).saturating_sub(waiting);
+        let span = now.saturating_sub(left + rtt);
+        let tells = through >= (FEWEST * SEGMENT) as u64 && span > LONG_SPAN;
+        tells.then(|| Estimate { bps: 8.0 * through as f64 / span.as_secs_f64(), span })
+    }
+
     /// No train is to fill the link for long.
     fn fit(&mut self) {
         let longest = (self.guess_bps * LONGEST_S) as usize / (8 * SEGMENT);
@@ -226,6 +238,17 @@ mod tests {
         assert_eq!(short.due(ms(10)), Some(FEWEST * SEGMENT));
         short.lost();
         assert_eq!(short.drained(ms(300), Duration::ZERO), None, "its last segment may have been lost alone");
+    }
+
+    #[test]
+    fn a_train_that_is_stuck_tells_what_came_through_so_far() {
+        let mut trains = Trains { segments: MOST, guess_bps: 8e6, ..Trains::default() };
+        assert_eq!(trains.so_far(ms(500), ms(20), 0), None, "none is under way");
+        let bytes = trains.due(ms(10_000)).unwrap() as u64;
+        assert_eq!(trains.so_far(ms(10_420), ms(20), bytes), None, "a dead link tells nothing");
+        assert_eq!(trains.so_far(ms(10_030), ms(20), bytes - 25_000), None, "a bucket let it pass");
+        let told = trains.so_far(ms(10_420), ms(20), bytes - 25_000).unwrap();
+        assert!((told.bps / 5e5 - 1.0).abs() < 1e-6, "{told:?}");
     }
 
     #[test]
