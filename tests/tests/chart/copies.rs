@@ -13,8 +13,8 @@ fn copies_are_fresh() {
         assert_same(&copy, &original);
     }
     assert_same(
-        "charts/autotiler/files/street.slow-camera.profile.yaml",
-        "models/street.slow-camera.profile.yaml",
+        "charts/autotiler/files/street.camera.profile.yaml",
+        "models/street.camera.profile.yaml",
     );
     assert_same("charts/autotiler/files/street.manifest.yaml", "models/street/manifest.yaml");
 }
