@@ -194,12 +194,13 @@ impl UplinkMeter {
             let rtt = state.rtt.unwrap_or_default();
             let waiting = state.train_end.saturating_sub(state.acked);
             let so_far = state.stretch.end(rtt).or_else(|| state.trains.so_far(now, rtt, waiting));
-            state.trains.forget();
             if let Some(Estimate { bps, span }) = so_far {
+                tracing::debug!(bps = bps as u64, ?span, "uplink, as the guard leaves it");
                 state.trains.told(now, bps, span);
                 state.kept.clear();
                 state.keep(now, bps);
             }
+            state.trains.forget();
         }
         state.frozen = frozen;
     }
@@ -288,6 +289,7 @@ impl UplinkMeter {
             && account.acked >= state.train_end
             && let Some(at_least) = state.trains.drained(now, rtt)
         {
+            tracing::debug!(bps = at_least as u64, "uplink, at least");
             state.keep(now, at_least);
         }
         drop(state);

@@ -37,6 +37,8 @@ const LONG_SPAN: Duration = Duration::from_millis(40);
 const LONGEST_S: f64 = 0.25;
 /// A train that told nothing and was through so many times as fast as the guessed rate shows that the link has widened.
 const FASTER: f64 = 2.0;
+/// A link that is told to carry so many times less than was known is another one.
+const ANOTHER: f64 = 2.0;
 /// The guess follows a link that has widened by steps of this factor.
 const STEP: f64 = 4.0;
 /// A train of so many segments that lost some has filled a queue: how soon it was through tells what the link carries.
@@ -68,6 +70,8 @@ pub struct Trains {
     looked: Duration,
     measured: Option<Duration>,
     under_way: Option<UnderWay>,
+    /// Whether what was told last is another link than before: a train is to say so too, at once.
+    another: bool,
     /// Trains in a row that told nothing.
     failed: u32,
     spent_bits: u64,
@@ -84,6 +88,7 @@ impl Default for Trains {
             looked: Duration::ZERO,
             measured: None,
             under_way: None,
+            another: false,
             failed: 0,
             spent_bits: 0,
         }
@@ -101,9 +106,10 @@ impl Trains {
         let costs_s = bits / self.guess_bps;
         self.credit_s = (self.credit_s + elapsed * SHARE).min(costs_s.max(SHARE * SAVED.as_secs_f64()));
         let fresh = self.measured.is_some_and(|at| now.saturating_sub(at) < after);
-        if fresh || self.under_way.is_some() || self.credit_s < costs_s {
+        if fresh && !self.another || self.under_way.is_some() || self.credit_s < costs_s {
             return None;
         }
+        self.another = false;
         self.credit_s -= costs_s;
         self.charged = (self.charged.0 + bits, self.charged.1 + costs_s);
         self.spent_bits += bits as u64;
@@ -116,9 +122,15 @@ impl Trains {
         if self.under_way.take().is_some() && span > LONG_SPAN {
             self.segments = (self.segments / 2).max(FEWEST);
         }
-        // Trains were charged at a guess: what they took is known now.
+        self.another = self.measured.is_some() && bps * ANOTHER < self.guess_bps;
+        self.wide = false;
+        self.know(now, bps);
+    }
+
+    /// The link carries `bps` at `now`: trains were charged at a guess, and what they took is known now.
+    fn know(&mut self, now: Duration, bps: f64) {
+        self.guess_bps = bps.max(FIRST_GUESS_BPS);
         let (bits, charged_s) = std::mem::take(&mut self.charged);
-        (self.wide, self.guess_bps) = (false, bps.max(FIRST_GUESS_BPS));
         self.credit_s = (self.credit_s + charged_s - bits / self.guess_bps).max(-MOST_OWED_S);
         self.fit();
         (self.measured, self.failed) = (Some(now), 0);
@@ -135,12 +147,11 @@ impl Trains {
         let was_wide = self.wide;
         self.wide = (was_wide || tells) && !holed && seen >= WIDE_BPS;
         if was_wide && self.wide {
-            self.measured = Some(now);
+            self.know(now, self.guess_bps);
             return Some(self.guess_bps);
         }
         if tells {
-            (self.measured, self.guess_bps, self.failed) = (Some(now), seen.max(FIRST_GUESS_BPS), 0);
-            self.fit();
+            self.know(now, seen);
             return Some(seen);
         }
         if holed {
@@ -186,9 +197,9 @@ impl Trains {
         }
     }
 
-    /// The link went down or froze: what is known of the train under way tells nothing.
+    /// The link went down or froze: the train under way tells nothing more, and none is to leave at once.
     pub fn forget(&mut self) {
-        self.under_way = None;
+        (self.under_way, self.another) = (None, false);
     }
 
     /// Bits of all trains so far.
@@ -233,7 +244,8 @@ mod tests {
         trains.lost();
         let seen = trains.drained(ms(2_010), Duration::ZERO).unwrap();
         assert!((seen - 4.0 * (MOST * SEGMENT) as f64).abs() < 1.0, "{seen}");
-        assert_eq!(trains.due(ms(12_000)), Some(12 * SEGMENT), "a quarter of a second of what came through");
+        assert_eq!(trains.due(ms(12_000)), None, "it took two seconds of the link");
+        assert_eq!(trains.due(ms(20_000)), Some(12 * SEGMENT), "a quarter of a second of what came through");
         let mut short = Trains::default();
         assert_eq!(short.due(ms(10)), Some(FEWEST * SEGMENT));
         short.lost();
@@ -249,6 +261,25 @@ mod tests {
         assert_eq!(trains.so_far(ms(10_030), ms(20), bytes - 25_000), None, "a bucket let it pass");
         let told = trains.so_far(ms(10_420), ms(20), bytes - 25_000).unwrap();
         assert!((told.bps / 5e5 - 1.0).abs() < 1e-6, "{told:?}");
+    }
+
+    #[test]
+    fn a_link_that_was_cut_is_looked_at_again_at_once_and_owes_for_the_last_train_alone() {
+        let mut trains = Trains { wide: true, segments: MOST, guess_bps: 1e9, ..Trains::default() };
+        let mut now = ms(0);
+        for _ in 0..100 {
+            now += ms(1_100);
+            assert_eq!(trains.due(now), Some(WIDE * SEGMENT));
+            assert_eq!(trains.drained(now + ms(2), Duration::ZERO), Some(1e9));
+        }
+        // Frames tell.
+        trains.told(now + ms(100), 1e6, ms(20));
+        let again = trains.due(now + ms(110)).expect("to be sure of it");
+        assert!(again <= 31_250, "{again} bytes take more than a quarter of a second");
+        trains.told(now + ms(600), 5e5, ms(30));
+        assert_eq!(trains.due(now + ms(610)), None, "it is not much less");
+        let soon = (1..60).find(|tenths| trains.due(now + ms(600 + 100 * tenths)).is_some());
+        assert!(soon.is_some_and(|tenths| tenths >= 20), "{soon:?}");
     }
 
     #[test]
