@@ -169,9 +169,12 @@ impl Cluster {
         format!("/api/v1/namespaces/{}/services/{}-{service}/proxy/{path}", self.namespace, self.release)
     }
 
-    /// Where a device works, as it says itself; empty while it is silent.
+    /// Where a device works, as it says itself; empty while it is silent, or its guard keeps it elsewhere.
     pub(crate) fn point(&self, device: &str) -> String {
         let fleet = self.fleet();
+        if fleet.sum("autotiler_device_guarded", &[("device", device)]) > 0.0 {
+            return String::new();
+        }
         let info = fleet.samples("autotiler_device_info", &[("device", device)]).next().cloned();
         info.and_then(|info| info.label("point").map(str::to_owned)).unwrap_or_default()
     }
