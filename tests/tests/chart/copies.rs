@@ -12,10 +12,7 @@ fn copies_are_fresh() {
             (format!("charts/autotiler/files/crds/{name}.yaml"), format!("crds/{name}.yaml"));
         assert_same(&copy, &original);
     }
-    assert_same(
-        "charts/autotiler/files/street.camera.profile.yaml",
-        "models/street.camera.profile.yaml",
-    );
+    assert_same("charts/autotiler/files/street.camera.profile.yaml", "models/street.camera.profile.yaml");
     assert_same("charts/autotiler/files/street.manifest.yaml", "models/street/manifest.yaml");
 }
 

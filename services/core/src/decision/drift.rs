@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::operating_point::Route;
+
 /// How much longer a device's stages, or a server's, take than the profile says.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(transparent)]
@@ -41,6 +43,41 @@ impl Drift {
     /// Whether it is off by more than [`Drift::NOTABLE`].
     pub fn is_notable(self) -> bool {
         self.0 > Self::NOTABLE || self.0 < Self::NOTABLE.recip()
+    }
+}
+
+/// A device's drift in each kind of work: a machine that codes pictures slowly need not run networks slowly.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeviceDrift {
+    /// Of the kind at work now.
+    pub newest: Drift,
+    device_only: Option<Drift>,
+    split: Option<Drift>,
+    server_only: Option<Drift>,
+}
+
+impl DeviceDrift {
+    /// Takes what the stages took on `route`.
+    pub fn observe(&mut self, route: Route, measured: Duration, profiled: Duration) {
+        let mut drift = self.of(route);
+        drift.observe(measured, profiled);
+        self.newest = drift;
+        *self.last(route) = Some(drift);
+    }
+
+    /// What it was when such work was last done; where none was, that of the work done now is the best guess.
+    pub fn of(mut self, route: Route) -> Drift {
+        let newest = self.newest;
+        self.last(route).unwrap_or(newest)
+    }
+
+    fn last(&mut self, route: Route) -> &mut Option<Drift> {
+        match route {
+            Route::DeviceOnly => &mut self.device_only,
+            Route::Split { .. } => &mut self.split,
+            Route::ServerOnly => &mut self.server_only,
+        }
     }
 }
 
@@ -88,6 +125,17 @@ mod tests {
         assert!((drift.factor() - 2.0).abs() < 0.01);
         drift.observe(200 * MS, Duration::ZERO);
         assert!((drift.factor() - 2.0).abs() < 0.01, "no profile is no ratio");
+    }
+
+    #[test]
+    fn work_of_another_kind_is_judged_by_how_it_went_last() {
+        let split: Route = "layer=20,cr=4,bits=12k".parse::<crate::OperatingPoint>().unwrap().route;
+        let mut drift = DeviceDrift::default();
+        (0..60).for_each(|_| drift.observe(Route::ServerOnly, 200 * MS, 100 * MS));
+        assert!((drift.of(split).factor() - 2.0).abs() < 0.01, "nothing else is known of it");
+        (0..60).for_each(|_| drift.observe(split, 110 * MS, 100 * MS));
+        let factors = [split, Route::ServerOnly, Route::DeviceOnly].map(|route| drift.of(route).factor());
+        assert!(factors.iter().zip([1.1, 2.0, 1.1]).all(|(got, wanted)| (got - wanted).abs() < 0.01));
     }
 
     #[test]
