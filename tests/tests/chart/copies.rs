@@ -12,7 +12,10 @@ fn copies_are_fresh() {
             (format!("charts/autotiler/files/crds/{name}.yaml"), format!("crds/{name}.yaml"));
         assert_same(&copy, &original);
     }
-    assert_same("charts/autotiler/files/street.camera.profile.yaml", "models/street.camera.profile.yaml");
+    assert_same(
+        "charts/autotiler/files/street.slow-camera.profile.yaml",
+        "models/street.slow-camera.profile.yaml",
+    );
     assert_same("charts/autotiler/files/street.manifest.yaml", "models/street/manifest.yaml");
 }
 
