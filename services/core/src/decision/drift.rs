@@ -64,10 +64,10 @@ impl DeviceDrift {
 
     /// Takes what the stages took on `route`.
     pub fn observe(&mut self, route: Route, measured: Duration, profiled: Duration) {
-        let kinds = [&mut self.device_only, &mut self.split, &mut self.server_only];
-        kinds.into_iter().flatten().for_each(|drift| drift.0 += Self::FADES * (1.0 - drift.0));
         let mut drift = self.of(route);
         drift.observe(measured, profiled);
+        let kinds = [&mut self.device_only, &mut self.split, &mut self.server_only];
+        kinds.into_iter().flatten().for_each(|other| other.0 += Self::FADES * (1.0 - other.0));
         self.newest = drift;
         *self.last(route) = Some(drift);
     }
