@@ -18,8 +18,7 @@ use autotiler_core::{
     OperatingPoint, Route,
     capacity::CapacityMean,
     decision::{
-        BitsMode, Choice, DeviceDrift, Drift, Inputs, Proposal, Signal, Switching, Warmup, candidates,
-        choose, safe_point,
+        BitsMode, Choice, Drift, Inputs, Proposal, Signal, Switching, Warmup, candidates, choose, safe_point,
     },
     order::{GuardTerms, Order},
     profile::Profile,
@@ -316,7 +315,7 @@ fn desired(sweep: &Sweep<'_>, point: OperatingPoint, inputs: Option<Inputs>) -> 
         rtt_s: 0.0,
         server_queue_s: 0.0,
         frames_per_second: USUAL_FPS,
-        drift: DeviceDrift::default(),
+        drift: Drift::default(),
         server_drift: Drift::default(),
     };
     let guard = policy.behavior.guard.and_then(|guard| {

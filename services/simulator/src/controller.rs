@@ -5,7 +5,7 @@ use std::time::Duration;
 use autotiler_core::{
     OperatingPoint,
     capacity::CapacityMean,
-    decision::{DeviceDrift, Drift, Inputs, Policy, Signal, Switching, Warmup, choose},
+    decision::{Drift, Inputs, Policy, Signal, Switching, Warmup, choose},
     profile::Profile,
 };
 
@@ -80,7 +80,7 @@ pub(crate) fn inputs(settings: &Settings, uplink_bps: f64) -> Inputs {
         rtt_s: settings.rtt.as_secs_f64(),
         server_queue_s: 0.0,
         frames_per_second: settings.frames_per_second,
-        drift: DeviceDrift::default(),
+        drift: Drift::default(),
         server_drift: Drift::default(),
     }
 }

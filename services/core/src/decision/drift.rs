@@ -4,8 +4,6 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::operating_point::Route;
-
 /// How much longer a device's stages, or a server's, take than the profile says.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(transparent)]
@@ -43,48 +41,6 @@ impl Drift {
     /// Whether it is off by more than [`Drift::NOTABLE`].
     pub fn is_notable(self) -> bool {
         self.0 > Self::NOTABLE || self.0 < Self::NOTABLE.recip()
-    }
-}
-
-/// A device's drift in each kind of work: a machine that codes pictures slowly need not run networks slowly.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct DeviceDrift {
-    /// Of the kind at work now.
-    pub newest: Drift,
-    device_only: Option<Drift>,
-    split: Option<Drift>,
-    server_only: Option<Drift>,
-}
-
-impl DeviceDrift {
-    /// How much of what was last seen of other work is given up for the profile with each observation: a load that has
-    /// passed would else keep the device from it for good.
-    const FADES: f64 = 0.003;
-
-    /// Takes what the stages took on `route`.
-    pub fn observe(&mut self, route: Route, measured: Duration, profiled: Duration) {
-        let mut drift = self.of(route);
-        drift.observe(measured, profiled);
-        let kinds = [&mut self.device_only, &mut self.split, &mut self.server_only];
-        kinds.into_iter().flatten().for_each(|other| other.0 += Self::FADES * (1.0 - other.0));
-        self.newest = drift;
-        *self.last(route) = Some(drift);
-    }
-
-    /// What it was when such work was last done, the longer ago the nearer to the profile; where none was, that of the work
-    /// done now is the best guess.
-    pub fn of(mut self, route: Route) -> Drift {
-        let newest = self.newest;
-        self.last(route).unwrap_or(newest)
-    }
-
-    fn last(&mut self, route: Route) -> &mut Option<Drift> {
-        match route {
-            Route::DeviceOnly => &mut self.device_only,
-            Route::Split { .. } => &mut self.split,
-            Route::ServerOnly => &mut self.server_only,
-        }
     }
 }
 
@@ -132,20 +88,6 @@ mod tests {
         assert!((drift.factor() - 2.0).abs() < 0.01);
         drift.observe(200 * MS, Duration::ZERO);
         assert!((drift.factor() - 2.0).abs() < 0.01, "no profile is no ratio");
-    }
-
-    #[test]
-    fn work_of_another_kind_is_judged_by_how_it_went_last() {
-        let split: Route = "layer=20,cr=4,bits=12k".parse::<crate::OperatingPoint>().unwrap().route;
-        let mut drift = DeviceDrift::default();
-        (0..60).for_each(|_| drift.observe(Route::ServerOnly, 200 * MS, 100 * MS));
-        assert!((drift.of(split).factor() - 2.0).abs() < 0.01, "nothing else is known of it");
-        (0..20).for_each(|_| drift.observe(split, 110 * MS, 100 * MS));
-        let factors = [split, Route::ServerOnly, Route::DeviceOnly].map(|route| drift.of(route).factor());
-        let close = |(got, wanted): (&f64, f64)| (got - wanted).abs() < 0.07;
-        assert!(factors.iter().zip([1.1, 2.0, 1.1]).all(close), "{factors:?}");
-        (0..1_000).for_each(|_| drift.observe(split, 110 * MS, 100 * MS));
-        assert!((drift.of(Route::ServerOnly).factor() - 1.0).abs() < 0.06, "a load passes");
     }
 
     #[test]
