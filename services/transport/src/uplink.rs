@@ -106,6 +106,12 @@ impl State {
         self.kept.drain(..old);
     }
 
+    /// Takes what frames or a train told.
+    fn learn(&mut self, now: Duration, Estimate { bps, span }: Estimate) {
+        self.trains.told(now, bps, span);
+        self.keep(now, bps);
+    }
+
     /// What was known of the connection is not so of the next one.
     fn lose(&mut self) {
         (self.socket, self.rtt, self.outstanding, self.hole) = (None, None, None, None);
@@ -194,11 +200,10 @@ impl UplinkMeter {
             let rtt = state.rtt.unwrap_or_default();
             let waiting = state.train_end.saturating_sub(state.acked);
             let so_far = state.stretch.end(rtt).or_else(|| state.trains.so_far(now, rtt, waiting));
-            if let Some(Estimate { bps, span }) = so_far {
-                tracing::debug!(bps = bps as u64, ?span, "uplink, as the guard leaves it");
-                state.trains.told(now, bps, span);
+            if let Some(estimate) = so_far {
+                tracing::debug!(bps = estimate.bps as u64, span = ?estimate.span, "uplink, as the guard leaves it");
                 state.kept.clear();
-                state.keep(now, bps);
+                state.learn(now, estimate);
             }
             state.trains.forget();
         }
@@ -281,9 +286,8 @@ impl UplinkMeter {
         let reading = Reading { at: now, acked: account.acked, outstanding: account.outstanding };
         let rtt = account.min_rtt.unwrap_or_default();
         let told = if state.frozen || state.hole.is_some() { None } else { state.stretch.take(reading, rtt) };
-        if let Some(Estimate { bps, span }) = told {
-            state.trains.told(now, bps, span);
-            state.keep(now, bps);
+        if let Some(estimate) = told {
+            state.learn(now, estimate);
         } else if account.outstanding == 0
             // Before a train is written nothing is outstanding either.
             && account.acked >= state.train_end
