@@ -62,8 +62,8 @@ fn drop_tells_how_a_device_leaves_its_point_and_comes_back() {
         cluster.script("drop", &["--device", DEVICES[0], "--rate", RATE, "--for", "20s", "--watch", "40s"]);
     println!("{said}");
     let points = |link: &str| -> Vec<String> {
-        let lines = said.lines().filter(|line| line.split_whitespace().nth(1) == Some(link));
-        let lines = lines.filter(|line| !line.ends_with("guard"));
+        let at_link = |line: &&str| line.split_whitespace().nth(1) == Some(link);
+        let lines = said.lines().filter(|line| at_link(line) && !line.ends_with("guard"));
         lines
             .filter_map(|line| line.split_whitespace().find(|word| is_point(word)))
             .map(str::to_owned)
@@ -102,7 +102,7 @@ pub(crate) fn steady_point(cluster: &Cluster, device: &str) -> String {
     .unwrap()
 }
 
-/// Whether it says that it works elsewhere; one that is not heard of is not elsewhere, and one that guards has no new order.
+/// Whether it says that it works elsewhere; one that is not heard of is not elsewhere, nor is one that guards.
 pub(crate) fn differs(cluster: &Cluster, device: &str, point: &str) -> bool {
     let now = cluster.point(device);
     !now.is_empty() && now != point

@@ -54,7 +54,8 @@ fn set_schedule(cluster: &Cluster, schedule: &str) {
     cluster.kubectl(&["patch", "configmap", &name, "--type=merge", "--patch", &patch]);
 }
 
-/// Bits in a second that leave the device's pod, with their headers, while iperf3 takes what it gets: its own, and the device's frames.
+/// Bits in a second that leave the device's pod, with their headers, while iperf3 takes what it gets: its own, and the
+/// device's frames.
 fn measure(cluster: &Cluster, pod: &str, server: &str, number: usize) -> f64 {
     // Such a container stays with the pod, so its name must be new.
     let began = Instant::now();
