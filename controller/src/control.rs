@@ -18,7 +18,8 @@ use autotiler_core::{
     OperatingPoint, Route,
     capacity::CapacityMean,
     decision::{
-        BitsMode, Choice, Drift, Inputs, Proposal, Signal, Switching, Warmup, candidates, choose, safe_point,
+        BitsMode, Choice, DeviceDrift, Drift, Inputs, Proposal, Signal, Switching, Warmup, candidates,
+        choose, safe_point,
     },
     order::{GuardTerms, Order},
     profile::Profile,
@@ -315,7 +316,7 @@ fn desired(sweep: &Sweep<'_>, point: OperatingPoint, inputs: Option<Inputs>) -> 
         rtt_s: 0.0,
         server_queue_s: 0.0,
         frames_per_second: USUAL_FPS,
-        drift: Drift::default(),
+        drift: DeviceDrift::default(),
         server_drift: Drift::default(),
     };
     let guard = policy.behavior.guard.and_then(|guard| {

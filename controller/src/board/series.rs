@@ -93,7 +93,8 @@ impl Series {
         set(&self.predicted, explained.predicted_us());
         set(&self.measured, explained.telemetry.total_us.p50);
         if let Some(inputs) = &explained.decided.seen.inputs {
-            for (part, drift) in [("device", inputs.drift), ("server", inputs.server_drift)] {
+            let device = inputs.drift.of(explained.telemetry.point.route);
+            for (part, drift) in [("device", device), ("server", inputs.server_drift)] {
                 let labels = [explained.device.as_str(), part];
                 self.drift.with_label_values(&labels).set(drift.factor());
             }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use autotiler_core::{
     OperatingPoint,
-    decision::{Drift, DriftAlarm},
+    decision::{DeviceDrift, Drift, DriftAlarm},
     profile::Profile,
     telemetry::Telemetry,
 };
@@ -37,7 +37,7 @@ pub enum Part {
 /// What is remembered of a device's stage times.
 #[derive(Debug, Default)]
 pub(super) struct Drifting {
-    pub(super) device: Drift,
+    pub(super) device: DeviceDrift,
     pub(super) server: Drift,
     alarms: [DriftAlarm; 2],
     drifted: [Option<Drifted>; 2],
@@ -51,16 +51,22 @@ impl Drifting {
         let (stages, server) = (&telemetry.stage_us, &telemetry.server_us);
         let head = stages.head.map(|head| head + stages.codec.unwrap_or(0) + stages.boxes.unwrap_or(0));
         let tail = server.tail.map(|tail| tail + server.decode.unwrap_or(0));
+        let of_server = profiled.server_time(waited);
+        if let Some(us) = head {
+            self.device.observe(point.route, Duration::from_micros(us), profiled.device.p50);
+        }
+        if let Some(us) = tail {
+            self.server.observe(Duration::from_micros(us), of_server);
+        }
         let parts = [
-            (Part::Device, &mut self.device, head, profiled.device.p50),
-            (Part::Server, &mut self.server, tail, profiled.server_time(waited)),
+            (Part::Device, self.device.of(point.route), head, profiled.device.p50),
+            (Part::Server, self.server, tail, of_server),
         ];
         let remembered = self.alarms.iter_mut().zip(&mut self.drifted);
         for ((part, drift, measured, profiled), (alarm, drifted)) in parts.into_iter().zip(remembered) {
             let Some(measured_us) = measured else { continue };
-            drift.observe(Duration::from_micros(measured_us), profiled);
             let profiled_us = u64::try_from(profiled.as_micros()).unwrap_or(u64::MAX);
-            let told = alarm.observe(now, *drift);
+            let told = alarm.observe(now, drift);
             *drifted = told.then_some(Drifted { part, point, measured_us, profiled_us });
         }
     }
@@ -95,7 +101,10 @@ impl Drifted {
 mod tests {
     use std::time::Duration;
 
-    use autotiler_core::telemetry::{ServerMicros, StageMicros};
+    use autotiler_core::{
+        Route,
+        telemetry::{ServerMicros, StageMicros},
+    };
 
     use super::*;
     use crate::control::tests::{profile, report};
@@ -117,7 +126,8 @@ mod tests {
         assert_eq!((told.part, told.measured_us, told.profiled_us), (Part::Device, 40_000, 20_000));
         assert!(told.figures().starts_with("40.0 ms instead of 20.0 ms at server-only,bits=75k"));
         assert!(
-            (drifting.device.factor() - 2.0).abs() < 0.01 && (drifting.server.factor() - 1.05).abs() < 0.01
+            (drifting.device.of(Route::ServerOnly).factor() - 2.0).abs() < 0.01
+                && (drifting.server.factor() - 1.05).abs() < 0.01
         );
     }
 }

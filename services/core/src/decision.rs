@@ -22,7 +22,7 @@ mod switching;
 
 pub use candidate::{Candidate, candidates};
 pub use choice::{Choice, Constraint, Judged, RuledOut, Unmet, choose};
-pub use drift::{Drift, DriftAlarm};
+pub use drift::{DeviceDrift, Drift, DriftAlarm};
 pub use policy::{
     BadPolicy, Behavior, BitsMode, CandidateRules, Constraints, Fallback, FallbackAction, GuardPolicy,
     Metrics, Objective, Permission, Policy, SafePoint, SwitchBudget, Turn,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use autotiler_core::{
     OperatingPoint,
     capacity::CapacityMean,
-    decision::{Drift, Inputs, Policy, Signal, Switching, Warmup, choose},
+    decision::{DeviceDrift, Drift, Inputs, Policy, Signal, Switching, Warmup, choose},
     profile::Profile,
 };
 
@@ -80,7 +80,7 @@ pub(crate) fn inputs(settings: &Settings, uplink_bps: f64) -> Inputs {
         rtt_s: settings.rtt.as_secs_f64(),
         server_queue_s: 0.0,
         frames_per_second: settings.frames_per_second,
-        drift: Drift::default(),
+        drift: DeviceDrift::default(),
         server_drift: Drift::default(),
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Candidate, Drift};
+use super::{Candidate, DeviceDrift, Drift};
 use crate::{
     operating_point::Route,
     profile::{Profile, ProfilePoint},
@@ -30,8 +30,8 @@ pub struct Inputs {
     pub server_queue_s: f64,
     /// Frames that the device captures in a second.
     pub frames_per_second: f64,
-    /// How much slower the device is than its profile.
-    pub drift: Drift,
+    /// How much slower the device is than its profile, in each kind of work.
+    pub drift: DeviceDrift,
     /// How much slower the server is than the device's profile.
     pub server_drift: Drift,
 }
@@ -62,7 +62,7 @@ impl Predicted {
     }
 
     fn at(point: &ProfilePoint, bits: u32, inputs: &Inputs) -> Self {
-        let device = point.device.p50.as_secs_f64() * inputs.drift.factor();
+        let device = point.device.p50.as_secs_f64() * inputs.drift.of(point.route).factor();
         let sent = point.route != Route::DeviceOnly;
         let wire_bits = if sent { f64::from(bits) + f64::from(FRAME_OVERHEAD_BITS) } else { 0.0 };
         let on_link = wire_bits / inputs.uplink_bps.max(LEAST_BPS);
@@ -100,7 +100,7 @@ pub(super) mod tests {
             rtt_s: 0.06,
             server_queue_s: 0.0,
             frames_per_second: 10.0,
-            drift: Drift::default(),
+            drift: DeviceDrift::default(),
             server_drift: Drift::default(),
         }
     }
@@ -134,7 +134,10 @@ pub(super) mod tests {
         (0..60).for_each(|_| twice.observe(Duration::from_millis(2), Duration::from_millis(1)));
         let got = predict("server-only,bits=75k", &Inputs { server_drift: twice, ..inputs(1e6) });
         assert_eq!((got.device_us, got.server_us), (20_000, 20_000));
-        let got = predict("server-only,bits=75k", &Inputs { drift: twice, ..inputs(1e6) });
+        let mut drift = DeviceDrift::default();
+        let (took, profiled) = (Duration::from_millis(2), Duration::from_millis(1));
+        (0..60).for_each(|_| drift.observe(Route::ServerOnly, took, profiled));
+        let got = predict("server-only,bits=75k", &Inputs { drift, ..inputs(1e6) });
         assert_eq!((got.device_us, got.server_us), (40_000, 10_000));
     }
 }
