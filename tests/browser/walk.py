@@ -290,8 +290,9 @@ def busiest(page, seconds):
           const { nowMs, devices } = await ask("");
           // One that has just fallen silent is a problem without a past.
           const all = (await Promise.all(devices.map(({ name }) => ask(`/${name}`)))).filter(({ trail }) => trail);
-          if (all.some(({ trail }) => nowMs - trail[0].atMs < seconds * 1000)) return false;
-          const split = all.filter(({ route }) => route === "split");
+          // Where a link dies for long, the past begins anew.
+          const past = all.filter(({ trail }) => nowMs - trail[0].atMs >= seconds * 1000);
+          const split = past.filter(({ route }) => route === "split");
           split.sort((a, b) => b.moments.length - a.moments.length);
           return split.length > 0 && split[0].name;
         }""",
