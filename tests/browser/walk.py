@@ -84,6 +84,10 @@ def press(page, key, focused):
     assert outline != "none", f"the focus on {focused} cannot be seen"
 
 
+LABELS_FIT = """() => [...document.querySelectorAll(".frame g.box")].every((box) =>
+  box.querySelector("path").getBBox().width > box.querySelector("text").getComputedTextLength())"""
+
+
 def stream(browser, url, device):
     """One device: its plane and its boxes; then its picture; then nothing, for it works alone."""
     visit = Visit(browser, url)
@@ -94,6 +98,7 @@ def stream(browser, url, device):
     assert plane.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
     boxes = page.locator(".frame g.box")
     expect(boxes.first).to_be_visible()
+    assert page.evaluate(LABELS_FIT), "each name has a ground as wide as it is"
     expect(page.get_by_text("Found: ")).to_be_visible()
     expect(page.get_by_text("Feature maps of layer 36")).to_be_visible()
     visit.fits_everywhere()
@@ -278,11 +283,12 @@ def pictures(browser, url, count, out):
             page.goto(f"{url}/#/devices/{shown}")
             expect(page.locator(".frame g.box").nth(2)).to_be_visible()
             expect(page.get_by_alt_text("The newest tiled plane")).to_be_visible()
+            until(page, "document.querySelector('.timeline path.late').getAttribute('d').length > 1000")
             page.screenshot(path=f"{out}/device-{wide}-{theme}.png", full_page=width == "desktop")
 
 
 def busiest(page, seconds):
-    """Waits for so long a past; the device that sends planes and has been through most."""
+    """Waits for so long a past; the device that was ordered to send planes and has been through most."""
     return until(
         page,
         """async (seconds) => {
@@ -292,7 +298,7 @@ def busiest(page, seconds):
           const all = (await Promise.all(devices.map(({ name }) => ask(`/${name}`)))).filter(({ trail }) => trail);
           // Where a link dies for long, the past begins anew.
           const past = all.filter(({ trail }) => nowMs - trail[0].atMs >= seconds * 1000);
-          const split = past.filter(({ route }) => route === "split");
+          const split = past.filter(({ route, policy }) => route === "split" && policy);
           split.sort((a, b) => b.moments.length - a.moments.length);
           return split.length > 0 && split[0].name;
         }""",

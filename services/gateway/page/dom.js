@@ -39,9 +39,10 @@ export function keyed(parent, items, key, make, update) {
     const row = had.get(name) ?? make(item);
     had.delete(name);
     kept.set(name, row);
-    update(row, item);
     if (row.node === place) place = place.nextElementSibling;
     else parent.insertBefore(row.node, place);
+    // In its place first: what is nowhere has no size to be measured.
+    update(row, item);
   }
   for (const row of had.values()) row.node.remove();
   parent.kept = kept;

@@ -50,7 +50,7 @@ spec:
   selector: {matchLabels: {site: town}}
   profileRef: {name: street-slow-camera}
   candidates: {deviceOnly: FallbackOnly}
-  objective: {minimize: Latency, constraints: {maxLatency: 1s, maxAccuracyDropPermille: 20}}
+  objective: {minimize: Latency, constraints: {maxLatency: 1s, maxAccuracyDropPermille: 10}}
   metrics: {prometheus: {address: 'PROMETHEUS'}}
 ";
 
