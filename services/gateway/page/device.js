@@ -159,7 +159,7 @@ export function deviceView(name) {
 
   const remember = (moment) => moments.set(`${moment.atMs} ${moment.kind} ${moment.epoch}`, moment);
   const load = () => ask(`devices/${encodeURIComponent(name)}`).then((detail) => {
-    detail.trail.forEach(line.take);
+    line.recall(detail.trail);
     detail.moments.forEach(remember);
   }).catch(() => {});
   const explain = () => {

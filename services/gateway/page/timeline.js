@@ -67,6 +67,13 @@ export function timeline() {
     if (trail.length > SAMPLES) trail.shift();
   }
 
+  /** Takes a past, oldest first; what came while it was asked for stays. */
+  function recall(past) {
+    const newer = trail.filter((second) => second.atMs > (past.at(-1)?.atMs ?? 0));
+    trail.length = 0;
+    for (const second of [...past, ...newer]) take(second);
+  }
+
   function draw(moments, nowMs) {
     const wide = Math.max(280, Math.round(box.clientWidth || 800));
     attribute(node, "width", wide);
@@ -143,5 +150,5 @@ export function timeline() {
     attribute(node, "aria-label", `Last five minutes: ${link5}; ${points}; ${recent.length} moments, all in the table that follows.`);
   }
 
-  return { node: box, take, draw };
+  return { node: box, take, recall, draw };
 }
