@@ -60,9 +60,11 @@ export function timeline() {
       h("span", null, "▾ something happened: see the table")));
   const trail = [];
 
-  /** Takes a second; one that is older than the newest is passed over. */
+  /** Takes a second, or a newer word of the newest one; what is older than that is passed over. */
   function take(second) {
-    if (trail.length && second.atMs <= trail.at(-1).atMs) return;
+    const newest = trail.at(-1)?.atMs ?? 0;
+    if (second.atMs <= newest) return;
+    if (Math.floor(second.atMs / 1000) === Math.floor(newest / 1000)) trail.pop();
     trail.push(second);
     if (trail.length > SAMPLES) trail.shift();
   }

@@ -76,6 +76,10 @@ impl Trail {
         if !samples {
             return;
         }
+        // Devices that have news say more than a word in a second; what is kept is a time, not a number of words.
+        if self.samples.back().is_some_and(|last| last.at_ms / 1000 == at_ms / 1000) {
+            self.samples.pop_back();
+        }
         if self.samples.len() == TRAIL {
             self.samples.pop_front();
         }
@@ -207,12 +211,15 @@ mod tests {
     fn the_past_is_bounded() {
         let mut trail = Trail::default();
         let (a, b) = (telemetry("cam-0"), Telemetry { guarded_for_ms: None, ..telemetry("cam-0") });
-        for at_ms in 0..2 * TRAIL as u64 {
-            let (before, now) = if at_ms % 2 == 0 { (&a, &b) } else { (&b, &a) };
-            trail.take(Some(before), now, at_ms, true);
+        // Two words in a second, for twice as many seconds as are kept.
+        let words = 4 * TRAIL as u64;
+        for word in 0..words {
+            let (before, now) = if word % 2 == 0 { (&a, &b) } else { (&b, &a) };
+            trail.take(Some(before), now, 500 * word, true);
         }
         assert_eq!((trail.samples().len(), trail.moments().len()), (TRAIL, MOMENTS));
-        assert_eq!((trail.taken(), trail.moments_after(trail.taken() - 2).count()), (2 * TRAIL as u64, 2));
-        assert_eq!(trail.samples().next().map(|sample| sample.at_ms), Some(TRAIL as u64));
+        assert_eq!((trail.taken(), trail.moments_after(trail.taken() - 2).count()), (words, 2));
+        let first = trail.samples().next().map(|sample| sample.at_ms);
+        assert_eq!(first, Some(1000 * TRAIL as u64 + 500), "the newest word of each second");
     }
 }
