@@ -12,7 +12,7 @@ use autotiler_core::{
     Digest,
     wire::answer::{ANSWER_HEADER_LEN, DETECTION_LEN},
 };
-use autotiler_graph::EngineError;
+use autotiler_graph::{Engine, EngineError};
 use autotiler_model::{Model, ModelError};
 use autotiler_onnx::OnnxEngine;
 use autotiler_pipeline::{BoxFinder, PipelineError};
@@ -104,20 +104,28 @@ pub struct Service {
 }
 
 impl Service {
-    /// Checks and loads all that the service needs. Blocks for as long as the model takes to load.
+    /// Checks and loads all that the service needs, to run on ONNX Runtime. Blocks for as long as the model takes to load.
     ///
     /// # Errors
     /// [`ServiceError`], of whatever in `config` cannot work.
     pub fn prepare(config: Config) -> Result<Self, ServiceError> {
+        let engine = OnnxEngine::new(config.onnx.clone())?;
+        Self::prepare_on(Box::new(engine), config)
+    }
+
+    /// The same, to run on `engine`.
+    ///
+    /// # Errors
+    /// [`ServiceError`], of whatever in `config` cannot work.
+    pub fn prepare_on(engine: Box<dyn Engine>, config: Config) -> Result<Self, ServiceError> {
         let registry = Registry::new();
         let metrics = DecoderMetrics::register(&registry)?;
         check_ffmpeg(&config)?;
         let model = Model::load(&config.model)?;
-        let engine = OnnxEngine::new(config.onnx.clone())?;
         let (network, classes) = (model.manifest.digest, model.manifest.classes.clone());
         let catalogue = Catalogue::new(&model);
         let boxes = BoxFinder::new(&model.network, config.boxes);
-        let stages = Stages::load(Box::new(engine), Arc::new(model), config.worker.stages)?;
+        let stages = Stages::load(engine, Arc::new(model), config.worker.stages)?;
         Ok(Self { config, registry, metrics, network, classes, catalogue, stages, boxes })
     }
 
