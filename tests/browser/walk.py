@@ -80,8 +80,7 @@ def press(page, key, focused):
     """Presses a key, which must bring the focus there, for everybody to see."""
     page.keyboard.press(key)
     expect(focused).to_be_focused()
-    outline = focused.evaluate("node => getComputedStyle(node).outlineStyle")
-    assert outline != "none", f"the focus on {focused} cannot be seen"
+    expect(focused, "the focus can be seen").not_to_have_css("outline-style", "none")
 
 
 LABELS_FIT = """() => [...document.querySelectorAll(".frame g.box")].every((box) =>
