@@ -16,7 +16,9 @@ use autotiler_graph::{Engine, EngineError};
 use autotiler_model::{Model, ModelError};
 use autotiler_onnx::OnnxEngine;
 use autotiler_pipeline::{BoxFinder, PipelineError};
-use autotiler_runtime::{Admin, AdminError, DeadlinePassed, Latch, Readiness, drain_with_deadline};
+use autotiler_runtime::{
+    Admin, AdminError, DeadlinePassed, Latch, Readiness, SignalError, cancel_on_signal, drain_with_deadline,
+};
 use autotiler_transport::{
     ConnectError, Connection, FrameSubscriber, PayloadLimit, SubscribeError, connect, connection::LinkState,
 };
@@ -83,6 +85,12 @@ pub enum ServiceError {
     /// The way in ended.
     #[error(transparent)]
     Intake(#[from] IntakeError),
+    /// No runtime to serve on.
+    #[error("starting the runtime")]
+    Runtime(#[source] io::Error),
+    /// Nobody could tell it to stop.
+    #[error(transparent)]
+    Signal(#[from] SignalError),
     /// A part of the service ended that should not.
     #[error("the {0} ended unexpectedly")]
     Ended(&'static str),
@@ -132,6 +140,23 @@ impl Service {
     /// Its metrics, as the admin port shows them.
     pub fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    /// Serves until the process is told to end, then finishes what was taken on: the rest of a `main`.
+    ///
+    /// # Errors
+    /// As [`Service::run`], and when the system gives no threads or no signals.
+    pub fn run_to_the_end(self) -> Result<(), ServiceError> {
+        // Two threads: the work itself has one of its own, and takes the rest of the machine.
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .map_err(ServiceError::Runtime)?;
+        let served = runtime.block_on(async { self.run(cancel_on_signal()?).await });
+        // What passed the drain's deadline is not waited for a second time.
+        runtime.shutdown_background();
+        served
     }
 
     /// Serves until `stop` is cancelled, then finishes what was taken on.

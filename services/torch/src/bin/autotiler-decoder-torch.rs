@@ -3,7 +3,6 @@
 use anyhow::{Context, Result};
 use autotiler_decoder::{Args, Service};
 use autotiler_graph::Engine;
-use autotiler_runtime::cancel_on_signal;
 use autotiler_torch::{Precision, TorchEngine, set_threads};
 use clap::{Parser, ValueEnum};
 
@@ -77,18 +76,7 @@ fn main() -> Result<()> {
     let engine = arguments.engine()?;
     let (config, log) = arguments.decoder.into_config();
     log.install()?;
-    let service = Service::prepare_on(engine, config)?;
-    // Two threads, as in autotiler-decoder: the work itself has one of its own.
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .context("starting the runtime")?;
-    let served =
-        runtime.block_on(async { service.run(cancel_on_signal()?).await.map_err(anyhow::Error::from) });
-    // What passed the drain's deadline is not waited for a second time.
-    runtime.shutdown_background();
-    served
+    Ok(Service::prepare_on(engine, config)?.run_to_the_end()?)
 }
 
 #[cfg(test)]
