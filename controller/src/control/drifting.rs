@@ -51,20 +51,22 @@ impl Drifting {
         let (stages, server) = (&telemetry.stage_us, &telemetry.server_us);
         let head = stages.head.map(|head| head + stages.codec.unwrap_or(0) + stages.boxes.unwrap_or(0));
         let tail = server.tail.map(|tail| tail + server.decode.unwrap_or(0));
-        let of_server = profiled.server_time(waited);
-        if let Some(us) = head {
-            self.device.observe(point.route, Duration::from_micros(us), profiled.device.p50);
-        }
-        if let Some(us) = tail {
-            self.server.observe(Duration::from_micros(us), of_server);
-        }
-        let parts = [
-            (Part::Device, self.device.of(point.route), head, profiled.device.p50),
-            (Part::Server, self.server, tail, of_server),
-        ];
+        let parts =
+            [(Part::Device, head, profiled.device.p50), (Part::Server, tail, profiled.server_time(waited))];
         let remembered = self.alarms.iter_mut().zip(&mut self.drifted);
-        for ((part, drift, measured, profiled), (alarm, drifted)) in parts.into_iter().zip(remembered) {
+        for ((part, measured, profiled), (alarm, drifted)) in parts.into_iter().zip(remembered) {
             let Some(measured_us) = measured else { continue };
+            let took = Duration::from_micros(measured_us);
+            let drift = match part {
+                Part::Device => {
+                    self.device.observe(point.route, took, profiled);
+                    self.device.of(point.route)
+                }
+                Part::Server => {
+                    self.server.observe(took, profiled);
+                    self.server
+                }
+            };
             let profiled_us = u64::try_from(profiled.as_micros()).unwrap_or(u64::MAX);
             let told = alarm.observe(now, drift);
             *drifted = told.then_some(Drifted { part, point, measured_us, profiled_us });

@@ -79,7 +79,11 @@ impl DeviceDrift {
 
     /// What is to be expected of work on `route`.
     pub fn of(self, route: Route) -> Drift {
-        Drift((self.machine + self.own[Self::kind(route)]).exp())
+        Drift(self.factor(self.own[Self::kind(route)]))
+    }
+
+    fn factor(self, own: f64) -> f64 {
+        (self.machine + own).exp()
     }
 
     const fn kind(route: Route) -> usize {
@@ -102,7 +106,7 @@ struct Factors {
 
 impl From<DeviceDrift> for Factors {
     fn from(drift: DeviceDrift) -> Self {
-        let [device_only, split, server_only] = drift.own.map(|own| (drift.machine + own).exp());
+        let [device_only, split, server_only] = drift.own.map(|own| drift.factor(own));
         Self { device_only, split, server_only }
     }
 }
