@@ -6,6 +6,8 @@
 
 pub mod autoencoder;
 pub mod chain;
+mod exponential;
+pub mod importance;
 pub mod klt;
 pub mod lite;
 pub mod omni;
@@ -14,6 +16,7 @@ pub mod plain;
 mod spec;
 
 pub use autoencoder::Autoencoder;
+pub use importance::{Importance, ImportanceShape};
 pub use klt::{Klt, KltFit};
 pub use lite::{Lite, LiteShape};
 pub use omni::{Omni, Restorer};
@@ -91,7 +94,8 @@ pub enum TilerError {
 
 /// Whether the weight `name` of a tiler's graph is a constant of its layout, which is not learned.
 pub fn is_constant(name: &str) -> bool {
-    ["tiler.unit", "untiler.unit", "untiler.sigma.weight"].contains(&name)
+    ["untiler.unit", "untiler.sigma.weight"].contains(&name)
+        || Importance::is_constant(name)
         || name.starts_with("untiler.restore.") && !Restorer::owns(name)
 }
 

@@ -1,19 +1,19 @@
-//! The learned tiler: the KLT plus, where wanted, a small branch on the device, and a heavier one on the server.
+//! The learned tiler: the KLT, scaled on the device by what the detector is sensitive to, and a heavy part on the
+//! server.
 //!
-//! What is shipped has no branch on the device and keeps the transform as it was fitted: trained along, the
-//! device's part took more from fine planes than it gave to coarse ones (models/README.md has the figures).
-//! It starts as the KLT exactly, or as the KLT with [`Restorer`]: both branches end in zeros. (An encoder branch
-//! that only starts small costs as much at fine gains as a whole training wins back.) The decoder also sees how
-//! coarse the plane is, so one set of weights serves the whole range of gains; beside a restorer its branch works
-//! in steps of the quantiser, so that its correction fades as the plane gets finer.
+//! The transform stays as it was fitted: trained along, it took more from fine planes than it gave to coarse ones.
+//! What the device learns is [`Importance`], by itself and first. The server's part starts as the KLT's inverse
+//! with [`Restorer`]: its branch ends in zeros. It also sees how coarse the plane is, so one set of weights serves
+//! the whole range of gains; beside a restorer its branch works in steps of the quantiser, so that its correction
+//! fades as the plane gets finer.
 
 use std::sync::Arc;
 
 use autotiler_core::Shape;
 
 use super::{
-    AutoTiler, Klt, Restorer, TilerError, TilerSpec, fold_space, from_plane, to_plane, unfold_space, weight,
-    weight_named,
+    AutoTiler, Importance, ImportanceShape, Klt, Restorer, TilerError, TilerSpec, fold_space, from_plane,
+    importance, to_plane, unfold_space, weight, weight_named,
 };
 use crate::{
     builder::GraphBuilder,
@@ -25,36 +25,22 @@ use crate::{
 /// Plane units are divided by this before the decoder's branch, which works on values around 1.
 const PLANE_UNIT: f32 = 32.0;
 
-/// Maps are masked in this many groups, by the order of their eigenvalues.
-const GATES: usize = 2;
-/// The masks start at the sigmoid of this, so near 1 that the plane hardly changes where they close.
-const GATE_BIAS: f32 = 4.0;
-
-/// Widths of the branches.
+/// Widths of what is learned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LiteShape {
-    /// Maps inside the encoder's branch; 0 for a device that runs the transform alone.
-    pub encoder_width: usize,
+    /// The device's network, if it has one.
+    pub importance: Option<ImportanceShape>,
     /// Maps inside the decoder's branch.
     pub decoder_width: usize,
     /// Residual blocks in the decoder's branch.
     pub decoder_blocks: usize,
-    /// Whether the encoder masks the plane's maps where the detector has no use for them: two learned masks,
-    /// one for the strong half of the maps and one for the weak half.
-    pub gate: bool,
 }
 
 impl Default for LiteShape {
-    /// What was measured to be best: nothing learned on the device, 32 maps and 3 blocks on the server.
+    /// What was measured to be best.
     fn default() -> Self {
-        Self { encoder_width: 0, decoder_width: 32, decoder_blocks: 3, gate: false }
-    }
-}
-
-impl LiteShape {
-    /// The masks are made from what the branch looked at.
-    fn has_gate(&self) -> bool {
-        self.gate && self.encoder_width > 0
+        let importance = Some(ImportanceShape { width: 32, layers: 3 });
+        Self { importance, decoder_width: 32, decoder_blocks: 3 }
     }
 }
 
@@ -70,7 +56,8 @@ pub struct Lite {
 }
 
 impl Lite {
-    /// A tiler that computes what `klt` does; `random` yields values of unit variance.
+    /// A tiler that computes what `klt` does, but for an importance that is the same everywhere; `random` yields
+    /// values of unit variance.
     ///
     /// # Errors
     /// [`TilerError::Graph`] when `klt` does not fit its own spec.
@@ -81,27 +68,39 @@ impl Lite {
     ) -> Result<Self, TilerError> {
         let spec = klt.spec;
         let mut weights = klt.weights();
-        if shape.has_gate() {
-            // What the masks take at their start.
-            weights.iter_mut().filter(|w| w.name.starts_with("tiler.linear.")).for_each(open_gate);
-        }
         for (name, dims, gain) in branch_weights(&spec, &shape) {
             let fan_in: usize = dims.iter().skip(1).product();
             let len = dims.iter().product::<usize>();
             let sigma = gain * (2.0 / fan_in.max(1) as f32).sqrt();
             let values = (0..len).map(|_| if sigma == 0.0 { 0.0 } else { sigma * random() }).collect();
             weights.push(weight(&format!("{name}.weight"), &dims, values));
-            let bias = if name == "tiler.gate" { GATE_BIAS } else { 0.0 };
-            weights.push(weight(&format!("{name}.bias"), &dims[..1], vec![bias; dims[0]]));
+            weights.push(weight(&format!("{name}.bias"), &dims[..1], vec![0.0; dims[0]]));
+        }
+        if let Some(shape) = shape.importance {
+            let inverse = weights.iter_mut().filter(|w| w.name == "untiler.linear.weight");
+            inverse.for_each(|inverse| forget_last_map(inverse, spec.maps));
+            weights.extend_from_slice(Importance::untrained(klt, shape, random).weights());
         }
         Ok(Self { spec, shape, weights })
+    }
+
+    /// The same with the importance that `learned` tells.
+    #[must_use]
+    pub fn with_importance(mut self, learned: &Importance) -> Self {
+        let of = |own: &Weight| learned.weights().iter().find(|w| w.name == own.name).unwrap_or(own).clone();
+        self.weights = self.weights.iter().map(of).collect();
+        self
     }
 
     /// The same with a restorer of its own for each map, which starts as `restorer`. `deviation` holds the
     /// standard deviation of each map in plane units ([`super::KltFit::deviation`]).
     #[must_use]
     pub fn with_restorer(mut self, deviation: &[f32], restorer: &Restorer) -> Self {
-        self.weights.push(weight(DEVIATION, &[deviation.len()], deviation.to_vec()));
+        let mut deviation = deviation.to_vec();
+        if self.shape.importance.is_some() {
+            deviation.splice(deviation.len().saturating_sub(1).., [importance::DEVIATION]);
+        }
+        self.weights.push(weight(DEVIATION, &[deviation.len()], deviation));
         self.weights.extend(restorer.for_each(self.spec.maps).weights().iter().cloned());
         self
     }
@@ -113,27 +112,18 @@ impl Lite {
         };
         let has_block = |i: &usize| weights.iter().any(|w| w.name == format!("untiler.{i}.a.weight"));
         let shape = LiteShape {
-            encoder_width: first_dim("tiler.mix.weight"),
+            importance: Importance::from_weights(spec, &weights).map(|importance| importance.shape()),
             decoder_width: first_dim("untiler.in.weight"),
             decoder_blocks: (0..).take_while(has_block).count(),
-            gate: weights.iter().any(|w| w.name == "tiler.gate.weight"),
         };
         Self { spec, shape, weights }
     }
 }
 
-/// Name, dimensions and initial scale (share of He's) of each convolution in the branches.
+/// Name, dimensions and initial scale (share of He's) of each convolution in the decoder's branch.
 fn branch_weights(spec: &TilerSpec, shape: &LiteShape) -> Vec<(String, Vec<usize>, f32)> {
-    let (e, d) = (shape.encoder_width, shape.decoder_width);
+    let d = shape.decoder_width;
     let mut all = vec![("untiler.in".to_owned(), vec![d, spec.maps + 1, 5, 5], 1.0)];
-    if e > 0 {
-        all.push(("tiler.mix".to_owned(), vec![e, spec.folded(), 1, 1], 1.0));
-        all.push(("tiler.look".to_owned(), vec![e, 1, 5, 5], 1.0));
-        all.push(("tiler.out".to_owned(), vec![spec.maps, e, 1, 1], 0.0));
-    }
-    if shape.has_gate() {
-        all.push(("tiler.gate".to_owned(), vec![gates(spec), e, 1, 1], 0.0));
-    }
     for block in 0..shape.decoder_blocks {
         all.push((format!("untiler.{block}.a"), vec![d, d, 3, 3], 1.0));
         all.push((format!("untiler.{block}.b"), vec![d, d, 3, 3], 0.3));
@@ -142,33 +132,10 @@ fn branch_weights(spec: &TilerSpec, shape: &LiteShape) -> Vec<(String, Vec<usize
     all
 }
 
-/// Masks: fewer than [`GATES`] where there are fewer maps.
-fn gates(spec: &TilerSpec) -> usize {
-    GATES.min(spec.maps)
-}
-
-/// Makes up for masks at their start.
-fn open_gate(weight: &mut Weight) {
-    let opening = 1.0 + (-GATE_BIAS).exp();
-    weight.values = Arc::new(weight.values.iter().map(|value| value * opening).collect());
-}
-
-/// Each group of maps times its mask.
-fn masked(
-    builder: &mut GraphBuilder,
-    spec: &TilerSpec,
-    maps: NodeId,
-    masks: NodeId,
-) -> Result<NodeId, GraphError> {
-    let groups = gates(spec);
-    let mut parts = Vec::with_capacity(groups);
-    for group in 0..groups {
-        let (start, end) = (group * spec.maps / groups, (group + 1) * spec.maps / groups);
-        let part = builder.push(Op::Slice { start, len: end - start }, &[maps])?;
-        let mask = builder.push(Op::Slice { start: group, len: 1 }, &[masks])?;
-        parts.push(builder.push(Op::Mul, &[part, mask])?);
-    }
-    builder.push(Op::Concat, &parts)
+/// Keeps a map that says something else out of the inverse `[folded, maps]`.
+fn forget_last_map(inverse: &mut Weight, maps: usize) {
+    let kept = |(at, value): (usize, &f32)| if at % maps + 1 == maps { 0.0 } else { *value };
+    inverse.values = Arc::new(inverse.values.iter().enumerate().map(kept).collect());
 }
 
 /// A convolution whose padding keeps the size, with its named weights.
@@ -176,16 +143,16 @@ fn conv(
     builder: &mut GraphBuilder,
     source: &[Weight],
     name: &str,
-    (in_maps, out, size, groups): (usize, usize, usize, usize),
+    (in_maps, out, size): (usize, usize, usize),
     input: NodeId,
 ) -> Result<NodeId, GraphError> {
     let (weight_name, bias_name) = (format!("{name}.weight"), format!("{name}.bias"));
     let values = weight_named(source, &weight_name);
-    let weight = builder.weight(weight_name, vec![out, in_maps / groups, size, size], values)?;
+    let weight = builder.weight(weight_name, vec![out, in_maps, size, size], values)?;
     let values = weight_named(source, &bias_name);
     let bias = Some(builder.weight(bias_name, vec![out], values)?);
     let pad = size / 2;
-    builder.push(Op::Conv { weight, bias, out, size, stride: 1, pad, dilation: 1, groups }, &[input])
+    builder.push(Op::Conv { weight, bias, out, size, stride: 1, pad, dilation: 1, groups: 1 }, &[input])
 }
 
 fn leaky(builder: &mut GraphBuilder, input: NodeId) -> Result<NodeId, GraphError> {
@@ -210,30 +177,16 @@ impl AutoTiler for Lite {
         self.weights.clone()
     }
 
-    /// Linear path plus a branch of 1x1, depth-wise 5x5 and 1x1, which may also make the masks.
+    /// The transform, and where there is one the importance.
     fn encoder(&self) -> Result<Graph, GraphError> {
-        let (spec, source, e) = (&self.spec, self.weights.as_slice(), self.shape.encoder_width);
+        let (spec, source) = (&self.spec, self.weights.as_slice());
         let mut builder = GraphBuilder::new();
         let b = &mut builder;
         let input = b.input(spec.feature);
         let folded = fold_space(b, spec, input)?;
-        let linear = conv(b, source, "tiler.linear", (spec.folded(), spec.maps, 1, 1), folded)?;
-        if e == 0 {
-            let plane = to_plane(b, spec, linear)?;
-            return Ok(builder.finish(&[plane]));
-        }
-        let mixed = conv(b, source, "tiler.mix", (spec.folded(), e, 1, 1), folded)?;
-        let mixed = leaky(b, mixed)?;
-        let looked = conv(b, source, "tiler.look", (e, e, 5, e), mixed)?;
-        let looked = leaky(b, looked)?;
-        let branch = conv(b, source, "tiler.out", (e, spec.maps, 1, 1), looked)?;
-        // The branch works on values around 1, the plane in bytes.
-        let branch = scale(b, "tiler.unit", vec![PLANE_UNIT; spec.maps], branch)?;
-        let mut maps = b.push(Op::Add, &[linear, branch])?;
-        if self.shape.has_gate() {
-            let masks = conv(b, source, "tiler.gate", (e, gates(spec), 1, 1), looked)?;
-            let masks = b.push(Op::Activate(Activation::Logistic), &[masks])?;
-            maps = masked(b, spec, maps, masks)?;
+        let mut maps = conv(b, source, "tiler.linear", (spec.folded(), spec.maps, 1), folded)?;
+        if let Some(importance) = Importance::from_weights(*spec, source) {
+            maps = importance.emphasise(b, folded, maps)?;
         }
         let plane = to_plane(b, spec, maps)?;
         Ok(builder.finish(&[plane]))
@@ -245,13 +198,22 @@ impl AutoTiler for Lite {
         let mut builder = GraphBuilder::new();
         let b = &mut builder;
         let (maps, rate) = from_plane(b, spec)?;
+        let emphasised = self.shape.importance.is_some();
+        let told = if emphasised { Some(importance::told(b, spec, maps)?) } else { None };
         let deviation = weight_named(source, DEVIATION);
         let restored = match deviation.as_slice() {
             [] => None,
-            some => Some(Restorer::from_weights(source).restore(b, some, maps, rate)?),
+            some => Some(Restorer::from_weights(source).restore(b, some, maps, rate, told)?),
         };
-        let straight = restored.unwrap_or(maps);
-        let linear = conv(b, source, "untiler.linear", (spec.maps, spec.folded(), 1, 1), straight)?;
+        let mut straight = restored.unwrap_or(maps);
+        let mut undo = None;
+        if emphasised {
+            let told = importance::told(b, spec, straight)?;
+            let by = importance::undo(b, told)?;
+            straight = b.push(Op::Mul, &[straight, by])?;
+            undo = Some(by);
+        }
+        let linear = conv(b, source, "untiler.linear", (spec.maps, spec.folded(), 1), straight)?;
         let size = spec.maps_shape();
         let spread = b.push_shaped(Op::Expand, &[rate], Shape::new(1, size.h, size.w))?;
         let unit = match restored {
@@ -259,18 +221,21 @@ impl AutoTiler for Lite {
             None => scale(b, "untiler.unit", vec![PLANE_UNIT.recip(); spec.maps], maps)?,
         };
         let seen = b.push(Op::Concat, &[unit, spread])?;
-        let mut state = conv(b, source, "untiler.in", (spec.maps + 1, d, 5, 1), seen)?;
+        let mut state = conv(b, source, "untiler.in", (spec.maps + 1, d, 5), seen)?;
         state = leaky(b, state)?;
         for block in 0..self.shape.decoder_blocks {
-            let inner = conv(b, source, &format!("untiler.{block}.a"), (d, d, 3, 1), state)?;
+            let inner = conv(b, source, &format!("untiler.{block}.a"), (d, d, 3), state)?;
             let inner = leaky(b, inner)?;
-            let inner = conv(b, source, &format!("untiler.{block}.b"), (d, d, 3, 1), inner)?;
+            let inner = conv(b, source, &format!("untiler.{block}.b"), (d, d, 3), inner)?;
             state = b.push(Op::Add, &[state, inner])?;
         }
-        let mut branch = conv(b, source, "untiler.out", (d, spec.folded(), 3, 1), state)?;
+        let mut branch = conv(b, source, "untiler.out", (d, spec.folded(), 3), state)?;
         if restored.is_some() {
             let step = restorer::relative_step(b, rate)?;
             branch = b.push(Op::Mul, &[branch, step])?;
+        }
+        if let Some(undo) = undo {
+            branch = b.push(Op::Mul, &[branch, undo])?;
         }
         let branch =
             scale(b, "untiler.sigma.weight", weight_named(source, "untiler.sigma.weight").to_vec(), branch)?;

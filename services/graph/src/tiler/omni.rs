@@ -68,7 +68,7 @@ impl AutoTiler for Omni {
         let spec = &self.klt.spec;
         let mut builder = GraphBuilder::new();
         let (maps, rate) = from_plane(&mut builder, spec)?;
-        let maps = self.restorer.restore(&mut builder, &self.deviation, maps, rate)?;
+        let maps = self.restorer.restore(&mut builder, &self.deviation, maps, rate, None)?;
         let weights = (self.klt.inverse.clone(), self.klt.mean.clone());
         let folded = pointwise(&mut builder, "untiler.linear", (spec.maps, spec.folded()), weights, maps)?;
         let feature = unfold_space(&mut builder, spec, folded)?;

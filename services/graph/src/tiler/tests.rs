@@ -85,7 +85,8 @@ fn sensitivity_moves_precision_to_where_the_detector_looks() {
 fn lite_starts_as_the_klt() {
     let shape = Shape::new(6, 9, 8);
     let start = klt(spec(shape, 1), None);
-    let lite = Lite::from_klt(&start, LiteShape::default(), || 0.0).unwrap();
+    let plain = LiteShape { importance: None, ..LiteShape::default() };
+    let lite = Lite::from_klt(&start, plain, || 0.0).unwrap();
     let values = feature(shape, 3);
     assert_eq!(round_trip(&lite, &values, Gain(10)), round_trip(&start, &values, Gain(10)));
     assert_eq!(Lite::from_weights(lite.spec, lite.weights()), lite);
@@ -93,6 +94,51 @@ fn lite_starts_as_the_klt() {
     assert_eq!(round_trip(&restored, &values, Gain(10)), round_trip(&start, &values, Gain(10)));
     assert_eq!(Lite::from_weights(restored.spec, restored.weights()), restored);
     assert_eq!(Klt::from_weights(start.spec, &start.weights()), start);
+}
+
+/// One whose importance differs from pixel to pixel.
+fn emphasised(klt: &Klt) -> Lite {
+    let mut state = 5u32;
+    let random = move || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / (1 << 22) as f32 - 2.0
+    };
+    let shape =
+        LiteShape { importance: Some(ImportanceShape { width: 4, layers: 2 }), ..LiteShape::default() };
+    let mut lite = Lite::from_klt(klt, shape, random).unwrap();
+    let out = lite.weights.iter_mut().find(|w| w.name == "tiler.importance.out.weight").unwrap();
+    out.values = vec![0.9, -0.7, 0.8, -0.6].into();
+    lite
+}
+
+#[test]
+fn what_importance_scales_the_server_scales_back() {
+    // 40 pixels a side are told of in cells of two.
+    for shape in [Shape::new(9, 10, 9), Shape::new(6, 40, 37), Shape::new(1, 3, 2)] {
+        let klt = klt(spec(shape, 1), None);
+        let lite = emphasised(&klt);
+        assert_eq!(Lite::from_weights(lite.spec, lite.weights()), lite);
+        let values = feature(shape, 2);
+        let (plane, back) = round_trip(&lite, &values, Gain::UNITY);
+        let told: Vec<u8> = maps_of(&lite.spec, &plane).split_off((shape.c - 1) * shape.h * shape.w);
+        let (low, high) = (told.iter().min().unwrap(), told.iter().max().unwrap());
+        assert!(*low >= 96 && *high <= 160 && high > low, "{low} {high}");
+        if shape.c > 1 {
+            // The mixtures have fewer patterns than maps: nothing is lost with the last but rounding.
+            let error = relative_error(&values, &back);
+            assert!(error < 0.06, "{shape:?}: {error}");
+        }
+    }
+}
+
+/// The maps of a plane one after another.
+fn maps_of(spec: &TilerSpec, plane: &[u8]) -> Vec<u8> {
+    let (map, width) = (spec.maps_shape(), spec.plane().w);
+    let at = |m: usize, y: usize, x: usize| {
+        plane[(m / spec.grid.cols * map.h + y) * width + m % spec.grid.cols * map.w + x]
+    };
+    let rows = (0..map.c).flat_map(|m| (0..map.h).map(move |y| (m, y)));
+    rows.flat_map(|(m, y)| (0..map.w).map(move |x| at(m, y, x))).collect()
 }
 
 #[test]

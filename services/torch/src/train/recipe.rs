@@ -14,7 +14,10 @@ pub use sections::{CodecPreset, LiteRecipe, PictureRecipe, Point, TrainingRecipe
 use std::path::Path;
 
 use autotiler_core::Gain;
-use autotiler_graph::{darknet::Network, tiler::LiteShape};
+use autotiler_graph::{
+    darknet::Network,
+    tiler::{ImportanceShape, LiteShape},
+};
 use autotiler_model::Precision;
 use serde::{Deserialize, Serialize};
 
@@ -23,8 +26,8 @@ use super::{omni::OmniRecipe, paper::PaperRecipe, tiler::Recipe};
 
 /// Version of the format.
 pub const FORMAT: u32 = 1;
-/// Gains that tilers are validated at, in the steps of the frame header (24 halve the plane).
-pub const VALIDATION_GAINS: [Gain; 4] = [Gain(28), Gain(40), Gain(52), Gain(64)];
+/// Where in the range of trained gains tilers are validated.
+const VALIDATED_AT: [f64; 4] = [3.0 / 14.0, 6.0 / 14.0, 9.0 / 14.0, 12.0 / 14.0];
 
 /// A recipe.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -147,15 +150,19 @@ impl RecipeFile {
     /// Numbers of a run of `lite`.
     pub fn run(&self) -> Recipe {
         let t = &self.training;
+        let (finest, coarsest) = (f64::from(t.finest_gain), f64::from(t.coarsest_gain));
         Recipe {
             steps: t.steps,
             batch: t.batch,
             learning_rate: t.learning_rate,
             warm_up_steps: t.warm_up,
             gains: (Gain(t.finest_gain), Gain(t.coarsest_gain)),
-            validation_gains: VALIDATION_GAINS.to_vec(),
+            validation_gains: VALIDATED_AT
+                .map(|at| Gain((finest + at * (coarsest - finest)).round() as u8))
+                .to_vec(),
             validate_every: t.validate_every,
             patience: t.patience,
+            importance_steps: self.lite.importance_steps,
             seed: t.seed,
             precision: self.precision,
         }
@@ -163,11 +170,12 @@ impl RecipeFile {
 
     /// Widths of `lite`.
     pub fn shape(&self) -> LiteShape {
+        let importance =
+            ImportanceShape { width: self.lite.importance_width, layers: self.lite.importance_layers };
         LiteShape {
-            encoder_width: self.lite.encoder_width,
+            importance: (importance.width > 0).then_some(importance),
             decoder_width: self.lite.decoder_width,
             decoder_blocks: self.lite.decoder_blocks,
-            gate: self.lite.gate,
         }
     }
 }

@@ -3,6 +3,7 @@
 pub mod codec;
 pub mod distillation;
 mod draw;
+mod importance;
 pub mod lesson;
 pub mod measure;
 mod rounding;
@@ -59,6 +60,8 @@ pub struct Recipe {
     pub validate_every: u64,
     /// Validations without a new best after which the run ends.
     pub patience: u32,
+    /// Steps of what the device learns first, where the tiler's shape has it.
+    pub importance_steps: u64,
     /// Seed of first weights, order of pictures and gains.
     pub seed: u64,
     /// How the weights will be stored: what is trained and validated is rounded like that in every step, and
@@ -70,6 +73,15 @@ pub struct Recipe {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Progress {
+    /// The device learns what the detector is sensitive to.
+    Importance {
+        /// Steps made; 0 while the sensitivity is measured.
+        step: u64,
+        /// Of so many.
+        of: u64,
+        /// Noise and rate, in nats; 1 is what it costs to expect the same of all pixels.
+        loss: f64,
+    },
     /// Some steps are made.
     Step {
         /// Steps made.
@@ -115,6 +127,9 @@ pub enum TilerTrainingError {
         /// Where the state is.
         checkpoint: PathBuf,
     },
+    /// Somebody asked to stop before there was anything to keep.
+    #[error("stopped")]
+    Interrupted,
     /// Nothing to learn from.
     #[error("no pictures to {0}")]
     NoPictures(&'static str),
@@ -130,6 +145,9 @@ pub enum TilerTrainingError {
     /// The detector could not be asked.
     #[error("asking the detector")]
     Lesson(#[from] LessonError),
+    /// The detector's sensitivity could not be measured.
+    #[error(transparent)]
+    Sensitivity(#[from] start::StartError),
     /// The codec.
     #[error("codec")]
     Codec(#[from] CodecError),

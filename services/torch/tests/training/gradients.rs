@@ -5,8 +5,8 @@ use autotiler_core::{CompressionRatio, Gain, LayerIndex, Shape};
 use autotiler_graph::{
     Graph, Op,
     tiler::{
-        AutoTiler, GAIN_SHAPE, Grade, Klt, KltFit, Lite, LiteShape, Paper, PaperPlan, Restorer, TilerSpec,
-        gain_input, is_constant,
+        AutoTiler, GAIN_SHAPE, Grade, ImportanceShape, Klt, KltFit, Lite, LiteShape, Paper, PaperPlan,
+        Restorer, TilerSpec, gain_input, is_constant,
     },
 };
 use autotiler_torch::{Executor, Mode};
@@ -126,9 +126,9 @@ fn lite(shape: LiteShape) -> Lite {
 }
 
 #[test]
-fn gradients_of_lite_with_a_gate_are_those_of_finite_differences() {
-    let shape = LiteShape { encoder_width: 3, decoder_width: 4, decoder_blocks: 2, gate: true };
-    let lite = lite(shape);
+fn gradients_of_lite_are_those_of_finite_differences() {
+    let importance = Some(ImportanceShape { width: 3, layers: 2 });
+    let lite = lite(LiteShape { importance, decoder_width: 4, decoder_blocks: 2 });
     check("lite encoder", lite.encoder().unwrap());
     check("lite decoder", lite.decoder().unwrap());
 }

@@ -26,7 +26,7 @@ const CFG: &str = "[net]\nwidth=64\nheight=64\nchannels=3\n\
 const LITE: &str = "{format: 1, preset: lite, points: [{layer: 1, cr: 1}, {layer: 2, cr: 2}], \
     pictures: {limit: 4, mirrored: false}, \
     training: {steps: 20, batch: 4, warmUp: 2, validateEvery: 10, seed: SEED}, \
-    lite: {encoderWidth: 4, decoderWidth: 4, decoderBlocks: 1, gate: true}}";
+    lite: {importanceWidth: 4, importanceLayers: 1, importanceSteps: 10, decoderWidth: 4, decoderBlocks: 1}}";
 
 /// A model directory with a detector that no picture was shown.
 pub(crate) fn model(dir: &Path) -> Model {

@@ -11,7 +11,7 @@ use crate::job::model;
 const RECIPE: &str = "{format: 1, preset: lite, points: [{layer: 1, cr: 1}], \
     pictures: {limit: 4, mirrored: false}, \
     training: {steps: 40, batch: 4, warmUp: 2, validateEvery: 20, patience: 100}, \
-    lite: {encoderWidth: 4, decoderWidth: 4, decoderBlocks: 1, gate: true}}";
+    lite: {importanceWidth: 4, importanceLayers: 1, importanceSteps: 10, decoderWidth: 4, decoderBlocks: 1}}";
 
 fn program(dir: &Path) -> Command {
     let recipe = dir.join("recipe.yaml");

@@ -8,7 +8,7 @@ use std::{
 use autotiler_core::{CompressionRatio, Gain, LayerIndex};
 use autotiler_graph::{
     darknet::{BatchNorm, Cfg, Network, init},
-    tiler::{Lite, LiteShape, TilerSpec},
+    tiler::{ImportanceShape, Lite, LiteShape, TilerSpec},
 };
 use autotiler_hevc::EncoderOptions;
 use autotiler_model::{Precision, weights};
@@ -67,6 +67,7 @@ fn recipe(steps: u64) -> Recipe {
         validation_gains: vec![Gain(32), Gain(64)],
         validate_every: 10,
         patience: 100,
+        importance_steps: 60,
         seed: 1,
         precision: Precision::I8,
     }
@@ -83,8 +84,10 @@ fn run_until(
     stop_at: u64,
 ) -> (Result<Lite, TilerTrainingError>, Scores) {
     let mut scores = Vec::new();
-    let shape = LiteShape { encoder_width: 4, decoder_width: 8, decoder_blocks: 1, gate: true };
+    let importance = Some(ImportanceShape { width: 4, layers: 1 });
+    let shape = LiteShape { importance, decoder_width: 8, decoder_blocks: 1 };
     let stop = AtomicBool::new(false);
+    let mut first = None;
     let trained = train(
         recipe,
         &school.start,
@@ -98,6 +101,11 @@ fn run_until(
             origin: "here",
             stop: &stop,
             report: &mut |progress| match progress {
+                Progress::Importance { step: 0, .. } => {}
+                Progress::Importance { step, of, loss } => {
+                    let first = *first.get_or_insert(*loss);
+                    assert!(step < of || *loss < first, "the device learned nothing: {first} to {loss}");
+                }
                 Progress::Validated { score, points, .. } => scores.push((*score, points.clone())),
                 Progress::Step { step, .. } => stop.store(*step >= stop_at, Ordering::Relaxed),
             },

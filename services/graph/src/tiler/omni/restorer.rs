@@ -6,7 +6,10 @@
 
 use autotiler_core::Shape;
 
-use super::super::weight;
+use super::super::{
+    exponential::{affine, exponential},
+    importance, weight,
+};
 use crate::{
     builder::GraphBuilder,
     graph::{GraphError, NodeId, Weight},
@@ -17,9 +20,6 @@ use crate::{
 const UNIT_STEP: f64 = 6.349_604_207_872_798;
 /// The decoder's rate input is `log2(1/factor) / 4`, and a step grows with `1/factor`.
 const OCTAVES_PER_RATE: f64 = 4.0;
-/// An exponential is `(1 + x/2^n)^(2^n)`, by squaring: graphs have no operator for it. With these 10 it is off
-/// by 0.3 % at the coarsest gain that is trained, which training takes into account.
-const SQUARINGS: usize = 10;
 /// Levels (octaves) are scaled to about 1.
 const LEVEL_SCALE: f64 = 0.5;
 /// Names are `untiler.restore.PART.weight` and `.bias`.
@@ -81,18 +81,20 @@ impl Restorer {
         &self.weights
     }
 
-    /// Adds the correction to `maps`, which are in plane units with their gain undone.
+    /// Adds the correction to `maps`, which are in plane units with their gain undone. Where the device scaled
+    /// them by `importance`, a map of plane units, they deviate by less.
     pub(in super::super) fn restore(
         &self,
         builder: &mut GraphBuilder,
         deviation: &[f32],
         maps: NodeId,
         rate: NodeId,
+        importance: Option<NodeId>,
     ) -> Result<NodeId, GraphError> {
         let shape = builder.shape(maps);
-        let step = exponential(builder, "step", OCTAVES_PER_RATE, UNIT_STEP, rate)?;
+        let step = exponential(builder, &named("step"), OCTAVES_PER_RATE, UNIT_STEP, rate)?;
         let in_steps = in_steps(builder, maps, rate)?;
-        let level = levels(builder, deviation, shape, rate)?;
+        let level = levels(builder, deviation, shape, rate, importance)?;
         let looked = self.conv(builder, "look", shape.c, in_steps)?;
         let level = self.conv(builder, "level", shape.c, level)?;
         let state = builder.push(Op::Add, &[looked, level])?;
@@ -138,7 +140,7 @@ pub(in super::super) fn in_steps(
     maps: NodeId,
     rate: NodeId,
 ) -> Result<NodeId, GraphError> {
-    let per_step = exponential(builder, "per-step", -OCTAVES_PER_RATE, UNIT_STEP.recip(), rate)?;
+    let per_step = exponential(builder, &named("per-step"), -OCTAVES_PER_RATE, UNIT_STEP.recip(), rate)?;
     builder.push(Op::Mul, &[maps, per_step])
 }
 
@@ -147,25 +149,12 @@ pub(in super::super) fn relative_step(
     builder: &mut GraphBuilder,
     rate: NodeId,
 ) -> Result<NodeId, GraphError> {
-    exponential(builder, "relative-step", OCTAVES_PER_RATE, 0.25, rate)
+    exponential(builder, &named("relative-step"), OCTAVES_PER_RATE, 0.25, rate)
 }
 
-/// `scale * 2^(octaves * input)` of a 1x1x1 input.
-fn exponential(
-    builder: &mut GraphBuilder,
-    name: &str,
-    octaves: f64,
-    scale: f64,
-    input: NodeId,
-) -> Result<NodeId, GraphError> {
-    let power = f64::from(1u32 << SQUARINGS);
-    let root = scale.powf(power.recip());
-    let slope = root * octaves * std::f64::consts::LN_2 / power;
-    let mut value = affine(builder, name, vec![slope as f32], vec![root as f32], input)?;
-    for _ in 0..SQUARINGS {
-        value = builder.push(Op::Mul, &[value, value])?;
-    }
-    Ok(value)
+/// Name of a constant.
+fn named(constant: &str) -> String {
+    format!("{PREFIX}{constant}")
 }
 
 /// Each map's standard deviation in steps, in scaled octaves, at all its pixels.
@@ -174,24 +163,20 @@ fn levels(
     deviation: &[f32],
     shape: Shape,
     rate: NodeId,
+    importance: Option<NodeId>,
 ) -> Result<NodeId, GraphError> {
     let spread = builder.push_shaped(Op::Expand, &[rate], Shape::new(1, shape.h, shape.w))?;
-    let octaves = |&sigma: &f32| (f64::from(sigma).max(1e-3) / UNIT_STEP).log2();
-    let offsets = deviation.iter().map(|sigma| (octaves(sigma) * LEVEL_SCALE) as f32).collect();
-    let slopes = vec![(-OCTAVES_PER_RATE * LEVEL_SCALE) as f32; deviation.len()];
-    affine(builder, "offset", slopes, offsets, spread)
-}
-
-/// Maps that are multiples of one map, plus constants.
-fn affine(
-    builder: &mut GraphBuilder,
-    name: &str,
-    slopes: Vec<f32>,
-    offsets: Vec<f32>,
-    input: NodeId,
-) -> Result<NodeId, GraphError> {
-    let out = slopes.len();
-    let weight = builder.weight(format!("{PREFIX}{name}.weight"), vec![out, 1, 1, 1], slopes)?;
-    let bias = Some(builder.weight(format!("{PREFIX}{name}.bias"), vec![out], offsets)?);
-    builder.push(Op::Conv { weight, bias, out, size: 1, stride: 1, pad: 0, dilation: 1, groups: 1 }, &[input])
+    let octaves = |&sigma: &f32| (f64::from(sigma).max(1e-3) / UNIT_STEP).log2() * LEVEL_SCALE;
+    let per_rate = (-OCTAVES_PER_RATE * LEVEL_SCALE) as f32;
+    let Some(importance) = importance else {
+        let offsets = deviation.iter().map(|sigma| octaves(sigma) as f32).collect();
+        return affine(builder, &named("offset"), vec![per_rate; deviation.len()], offsets, spread);
+    };
+    let both = builder.push(Op::Concat, &[spread, importance])?;
+    // The last map is the importance itself, which is not scaled.
+    let scaled = |map: usize| if map + 1 < deviation.len() { LEVEL_SCALE } else { 0.0 };
+    let slopes = |map: usize| [per_rate, (scaled(map) * importance::OCTAVES_PER_UNIT) as f32];
+    let offset = |(map, sigma)| (octaves(sigma) - scaled(map) * importance::OCTAVES / 2.0) as f32;
+    let offsets = deviation.iter().enumerate().map(offset).collect();
+    affine(builder, &named("offset"), (0..deviation.len()).flat_map(slopes).collect(), offsets, both)
 }

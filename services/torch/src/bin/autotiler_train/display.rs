@@ -16,6 +16,8 @@ pub(crate) struct Display {
     inner: ProgressBar,
     /// What the inner bar counts.
     counted: String,
+    /// Steps of the point, at most.
+    steps: u64,
 }
 
 impl Display {
@@ -23,7 +25,7 @@ impl Display {
         let bars = MultiProgress::new();
         let points = bars.add(ProgressBar::hidden());
         let inner = bars.add(ProgressBar::hidden());
-        Self { json, bars, points, inner, counted: String::new() }
+        Self { json, bars, points, inner, counted: String::new(), steps: 0 }
     }
 
     pub(crate) fn show(&mut self, event: &Event) {
@@ -46,9 +48,23 @@ impl Display {
             Event::Point { point, number, of, steps } => {
                 self.points.set_position(*number as u64 - 1);
                 self.say(&format!("point {point}, {number} of {of}"));
-                self.count(&format!("steps of {point}"), *steps);
+                self.steps = *steps;
             }
-            Event::Training { progress, .. } => self.train(progress),
+            Event::Training { progress: Progress::Importance { step, of, loss }, .. } => {
+                self.count("steps of what the device learns", *of);
+                self.inner.set_position(*step);
+                if *step == *of {
+                    self.say(&format!(
+                        "the device has learned where the detector is sensitive: loss {loss:.3}"
+                    ));
+                }
+            }
+            Event::Training { point, progress } => {
+                if let Progress::Step { .. } = progress {
+                    self.count(&format!("steps of {point}"), self.steps);
+                }
+                self.train(progress);
+            }
             Event::Paper { progress } => self.paper(progress),
             Event::Omni { progress } => self.omni(progress),
             Event::Stored { point, kind, rounding, seconds, .. } => {
@@ -68,6 +84,7 @@ impl Display {
 
     fn train(&self, progress: &Progress) {
         match progress {
+            Progress::Importance { .. } => {}
             Progress::Step { step, divergence, bits, .. } => {
                 self.inner.set_position(*step);
                 self.inner.set_message(format!("divergence {divergence:.1} at {:.1} kbit", bits / 1e3));

@@ -155,7 +155,10 @@ fn explain(error: JobError, work: &Path) -> anyhow::Error {
         JobError::Stopped
             | JobError::Paper(PaperTrainingError::Stopped)
             | JobError::Omni(TilerTrainingError::Stopped { .. })
-            | JobError::Training { source: TilerTrainingError::Stopped { .. }, .. }
+            | JobError::Training {
+                source: TilerTrainingError::Stopped { .. } | TilerTrainingError::Interrupted,
+                ..
+            }
     );
     let full = is_out_of_memory(&error);
     let error = anyhow::Error::from(error);

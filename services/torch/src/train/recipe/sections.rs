@@ -66,7 +66,7 @@ pub struct TrainingRecipe {
     pub learning_rate: f64,
     /// Steps of the linear rise of the learning rate.
     pub warm_up: u64,
-    /// Finest gain that is trained, in steps of 1/24 halving.
+    /// Finest gain that is trained, in the steps of the frame header: 24 halve the plane.
     pub finest_gain: u8,
     /// Coarsest gain that is trained.
     pub coarsest_gain: u8,
@@ -85,8 +85,8 @@ impl Default for TrainingRecipe {
             batch: 8,
             learning_rate: 6e-4,
             warm_up: 50,
-            finest_gain: 16,
-            coarsest_gain: 72,
+            finest_gain: 0,
+            coarsest_gain: 60,
             validate_every: 100,
             patience: 4,
             seed: 1,
@@ -118,19 +118,28 @@ impl From<CodecPreset> for Preset {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct LiteRecipe {
-    /// Maps inside the encoder's branch; 0 leaves the device's part as it was fitted.
-    pub encoder_width: usize,
+    /// Maps inside the device's network that tells what the detector is sensitive to; 0 for a device that runs the
+    /// transform alone.
+    pub importance_width: usize,
+    /// Layers of it that look around.
+    pub importance_layers: usize,
+    /// Steps of its training.
+    pub importance_steps: u64,
     /// Maps inside the decoder's branch.
     pub decoder_width: usize,
     /// Residual blocks in the decoder's branch.
     pub decoder_blocks: usize,
-    /// Two learned masks over the plane's maps.
-    pub gate: bool,
 }
 
 impl Default for LiteRecipe {
     fn default() -> Self {
-        Self { encoder_width: 0, decoder_width: 32, decoder_blocks: 3, gate: false }
+        Self {
+            importance_width: 32,
+            importance_layers: 3,
+            importance_steps: 1500,
+            decoder_width: 32,
+            decoder_blocks: 3,
+        }
     }
 }
 
@@ -178,8 +187,10 @@ impl TrainingRecipe {
 impl LiteRecipe {
     pub(super) fn check(&self) -> Result<(), RecipeError> {
         let width = 1..=1024;
-        hold(self.encoder_width <= 1024, "lite.encoderWidth", self.encoder_width, "0 to 1024")?;
-        hold(!self.gate || self.encoder_width > 0, "lite.gate", self.gate, "false where encoderWidth is 0")?;
+        hold(self.importance_width <= 1024, "lite.importanceWidth", self.importance_width, "0 to 1024")?;
+        hold(self.importance_layers <= 16, "lite.importanceLayers", self.importance_layers, "0 to 16")?;
+        let steps = self.importance_steps;
+        hold((1..=10_000_000).contains(&steps), "lite.importanceSteps", steps, "1 to 10000000")?;
         hold(width.contains(&self.decoder_width), "lite.decoderWidth", self.decoder_width, "1 to 1024")?;
         hold(self.decoder_blocks <= 64, "lite.decoderBlocks", self.decoder_blocks, "0 to 64")
     }

@@ -51,7 +51,7 @@ mod tests {
             values: Arc::new(vec![0.31, -0.7, 1e-3, 12.0, 7.7, -3.3]),
         };
         let all =
-            Graph { weights: vec![kernel("tiler.mix.weight"), kernel("tiler.unit")], ..Graph::default() };
+            Graph { weights: vec![kernel("tiler.mix.weight"), kernel("untiler.unit")], ..Graph::default() };
         let parameters = Parameters::try_new(&all, Device::Cpu, |w| !is_constant(&w.name)).unwrap();
         let values = as_stored(&parameters, &all, Precision::I8).unwrap();
         let disk = weights::rounded(&all.weights, Precision::I8).unwrap();

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use super::{
-    Course, Progress, Recipe, Scored, TilerTrainingError, draw,
+    Course, Progress, Recipe, Scored, TilerTrainingError, draw, importance,
     measure::{emphasis, relative_score},
     rounding::as_stored,
     start::Start,
@@ -64,13 +64,25 @@ impl Run {
         shape: LiteShape,
         course: &mut Course<'_>,
     ) -> Result<Self, TilerTrainingError> {
-        let lite = Lite::from_klt(&start.klt, shape, normal(ChaCha8Rng::seed_from_u64(recipe.seed)))?;
+        let mut lite = Lite::from_klt(&start.klt, shape, normal(ChaCha8Rng::seed_from_u64(recipe.seed)))?;
+        if let Some(shape) = shape.importance {
+            let report = &mut *course.report;
+            let learned = importance::learn(
+                &start.klt,
+                shape,
+                (recipe.importance_steps, recipe.seed),
+                (course.teacher, course.training),
+                course.stop,
+                &mut |step, of, loss| report(&Progress::Importance { step, of, loss }),
+            )?;
+            lite = lite.with_importance(&learned);
+        }
         let lite = lite.with_restorer(&start.deviation, &restorer::shipped()?);
         let trial = Trial::try_new(&lite, course.codec.clone())?;
         let all = trial.all_weights();
         let device = course.teacher.tail.device();
-        // Without a branch the device runs the transform as it was fitted.
-        let fixed = |name: &str| is_constant(name) || shape.encoder_width == 0 && name.starts_with("tiler.");
+        // The device has learned already what it is to know.
+        let fixed = |name: &str| is_constant(name) || name.starts_with("tiler.");
         let parameters = Parameters::try_new(&all, device, |w| !fixed(&w.name))?;
         let pace = parameters.per_weight(&all, pace)?;
         let state = State {

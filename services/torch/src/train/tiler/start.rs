@@ -74,7 +74,7 @@ pub fn fit(spec: TilerSpec, teacher: &Teacher, lessons: &Lessons, seed: i64) -> 
 
 /// Gradient, at the features, of the raw heads in a random direction, each value weighted by the root of the
 /// curvature of the divergence there: its outer products are the Gauss-Newton metric.
-fn probe(teacher: &Teacher, feature: &Tensor) -> Result<Tensor, StartError> {
+pub(super) fn probe(teacher: &Teacher, feature: &Tensor) -> Result<Tensor, StartError> {
     let feature = feature.f_detach()?.f_set_requires_grad(true)?;
     let heads = teacher.tail.run(&feature)?;
     let mut sum = Tensor::f_zeros([0i64; 0], (Kind::Float, feature.device()))?;
@@ -102,7 +102,7 @@ fn curvature(head: &Tensor, fields: HeadFields) -> Result<Tensor, TchError> {
 }
 
 /// Folds space into channels as the tiler does, `[folded, n * pixels]`; padding has no sensitivity.
-fn fold(gradient: &Tensor, spec: &TilerSpec) -> Result<Tensor, TchError> {
+pub(super) fn fold(gradient: &Tensor, spec: &TilerSpec) -> Result<Tensor, TchError> {
     let (bottom, right) = spec.padding();
     let padded = gradient.f_constant_pad_nd([0, right as i64, 0, bottom as i64])?;
     let (n, c, h, w) = padded.size4()?;

@@ -31,7 +31,7 @@ impl Validation {
             Progress::Validated { step, points, score, best } => {
                 Some(Self { step: *step, points: points.clone(), score: *score, best: *best })
             }
-            Progress::Step { .. } => None,
+            Progress::Importance { .. } | Progress::Step { .. } => None,
         }
     }
 }

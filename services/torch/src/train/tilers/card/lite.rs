@@ -10,7 +10,8 @@ pub(in crate::train::tilers) fn card(done: &[Done]) -> Card {
     let mut text =
         "Divergence: how far the detector's raw heads are from those of the uncompressed feature map, nats\n\
          a picture, mean over the validation pictures; bits: mean slice bits of a plane. `start` is the\n\
-         untrained transform (`klt`) with the shared restorer, `stored` the weights as they lie on disk.\n\n"
+         transform (`klt`) with what the device learned of the detector's sensitivity and the shared restorer, before\n\
+         the server learned; `stored` the weights as they lie on disk.\n\n"
             .to_owned();
     for point in done {
         section(&mut text, point);
