@@ -27,6 +27,8 @@ const SWING: f64 = 32.0;
 pub(super) const OCTAVES_PER_UNIT: f64 = OCTAVES / (2.0 * SWING);
 /// Standard deviation of the map of scales, plane units: that of one that takes all values alike.
 pub(super) const DEVIATION: f32 = (SWING * 0.577) as f32;
+/// Fewest maps of which one can be given up.
+const FEWEST_MAPS: usize = 8;
 /// Cells along the longer side, at most: sensitivity is smooth, and the network looks further in larger cells.
 const CELLS: usize = 32;
 /// Largest cell.
@@ -57,6 +59,11 @@ pub struct Importance {
 }
 
 impl Importance {
+    /// Whether a tiler of these dimensions can have one.
+    pub fn fits(spec: &TilerSpec) -> bool {
+        spec.maps >= FEWEST_MAPS
+    }
+
     /// One that tells the same of all pixels. `klt` gives mean and deviation of its inputs; `random` yields
     /// values of unit variance.
     pub fn untrained(klt: &Klt, shape: ImportanceShape, mut random: impl FnMut() -> f32) -> Self {
@@ -175,11 +182,7 @@ impl Importance {
         let scale = exponential(b, &constant("scale"), OCTAVES, (-OCTAVES).exp2(), share)?;
         let (slope, offset) = (2.0 * SWING as f32, -SWING as f32);
         let told = affine(b, &constant("told"), vec![slope], vec![offset], share)?;
-        let kept = self.spec.maps - 1;
-        if kept == 0 {
-            return Ok(told);
-        }
-        let strong = b.push(Op::Slice { start: 0, len: kept }, &[maps])?;
+        let strong = b.push(Op::Slice { start: 0, len: self.spec.maps - 1 }, &[maps])?;
         let scaled = b.push(Op::Mul, &[strong, scale])?;
         b.push(Op::Concat, &[scaled, told])
     }

@@ -56,8 +56,8 @@ pub struct Lite {
 }
 
 impl Lite {
-    /// A tiler that computes what `klt` does, but for an importance that is the same everywhere; `random` yields
-    /// values of unit variance.
+    /// A tiler that computes what `klt` does, but for an importance that is the same everywhere, where `shape` has
+    /// one and there are maps enough; `random` yields values of unit variance.
     ///
     /// # Errors
     /// [`TilerError::Graph`] when `klt` does not fit its own spec.
@@ -67,6 +67,7 @@ impl Lite {
         mut random: impl FnMut() -> f32,
     ) -> Result<Self, TilerError> {
         let spec = klt.spec;
+        let shape = LiteShape { importance: shape.importance.filter(|_| Importance::fits(&spec)), ..shape };
         let mut weights = klt.weights();
         for (name, dims, gain) in branch_weights(&spec, &shape) {
             let fan_in: usize = dims.iter().skip(1).product();

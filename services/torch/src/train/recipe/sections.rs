@@ -119,7 +119,7 @@ impl From<CodecPreset> for Preset {
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct LiteRecipe {
     /// Maps inside the device's network that tells what the detector is sensitive to; 0 for a device that runs the
-    /// transform alone.
+    /// transform alone. A plane of fewer than 8 maps has none.
     pub importance_width: usize,
     /// Layers of it that look around.
     pub importance_layers: usize,

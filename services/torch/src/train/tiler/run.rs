@@ -65,7 +65,7 @@ impl Run {
         course: &mut Course<'_>,
     ) -> Result<Self, TilerTrainingError> {
         let mut lite = Lite::from_klt(&start.klt, shape, normal(ChaCha8Rng::seed_from_u64(recipe.seed)))?;
-        if let Some(shape) = shape.importance {
+        if let Some(shape) = lite.shape.importance {
             let report = &mut *course.report;
             let learned = importance::learn(
                 &start.klt,
