@@ -9,6 +9,7 @@ pub mod chain;
 mod exponential;
 pub mod importance;
 pub mod klt;
+mod layer;
 pub mod lite;
 pub mod omni;
 pub mod paper;
@@ -102,6 +103,12 @@ pub fn is_constant(name: &str) -> bool {
 /// The values of the weight `name`; empty when it is missing, which the builder then refuses by its name.
 pub fn weight_named(weights: &[Weight], name: &str) -> Arc<Vec<f32>> {
     weights.iter().find(|w| w.name == name).map_or_else(Default::default, |w| Arc::clone(&w.values))
+}
+
+/// `weights`, each as it is in `newer` where one there bears its name.
+pub fn renewed(weights: &[Weight], newer: &[Weight]) -> Vec<Weight> {
+    let of = |own: &Weight| newer.iter().find(|w| w.name == own.name).unwrap_or(own).clone();
+    weights.iter().map(of).collect()
 }
 
 /// A named weight.

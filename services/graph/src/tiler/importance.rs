@@ -11,7 +11,8 @@ use autotiler_core::Shape;
 use super::{
     Klt, TilerSpec,
     exponential::{affine, exponential},
-    weight, weight_named,
+    layer::{Kernel, conv, fresh, leaky},
+    renewed, weight,
 };
 use crate::{
     builder::GraphBuilder,
@@ -77,12 +78,7 @@ impl Importance {
             weight(&named("gather", "bias"), &[spec.folded()], offset),
         ];
         for (part, dims, share) in parts(&spec, shape) {
-            let fan_in: usize = dims.iter().skip(1).product();
-            let sigma = share * (2.0 / fan_in.max(1) as f32).sqrt();
-            let values =
-                (0..dims.iter().product()).map(|_| if sigma == 0.0 { 0.0 } else { sigma * random() });
-            weights.push(weight(&named(&part, "weight"), &dims, values.collect()));
-            weights.push(weight(&named(&part, "bias"), &dims[..1], vec![0.0; dims[0]]));
+            weights.extend(fresh(&format!("{PREFIX}{part}"), &dims, share, &mut random));
         }
         Self { spec, shape, weights }
     }
@@ -110,8 +106,7 @@ impl Importance {
     /// The same network with the weights of `graph` that bear its names.
     #[must_use]
     pub fn with_weights_of(&self, graph: &Graph) -> Self {
-        let of = |own: &Weight| graph.weights.iter().find(|w| w.name == own.name).unwrap_or(own).clone();
-        Self { weights: self.weights.iter().map(of).collect(), ..self.clone() }
+        Self { weights: renewed(&self.weights, &graph.weights), ..self.clone() }
     }
 
     /// Feature map to the share of [`OCTAVES`] that each pixel is spared of coarseness, 0 to 1.
@@ -140,24 +135,23 @@ impl Importance {
         if (bottom, right) != (0, 0) {
             seen = b.push(Op::PadEdge { bottom, right }, &[seen])?;
         }
-        let cells =
-            Kernel { maps: (folds, folds), size: cell, stride: cell, pad: 0, dilation: 1, groups: folds };
-        let gathered = self.conv(b, "gather", cells, seen)?;
-        let mixed = self.conv(b, "mix", Kernel::pointwise(folds, width), gathered)?;
+        let gathered = self.conv(b, "gather", Kernel::gather(folds, cell), seen)?;
+        let mixed = self.conv(b, "mix", Kernel::dense(folds, width, 1), gathered)?;
         let mut state = leaky(b, mixed)?;
         for layer in 0..self.shape.layers {
             let dilation = DILATIONS[layer.min(DILATIONS.len() - 1)];
-            let looked = self.conv(b, &format!("{layer}.look"), Kernel::around(width, dilation), state)?;
+            let looked =
+                self.conv(b, &format!("{layer}.look"), Kernel::around(width, SIZE, dilation), state)?;
             let looked = leaky(b, looked)?;
-            let mixed = self.conv(b, &format!("{layer}.mix"), Kernel::pointwise(width, width), looked)?;
+            let mixed = self.conv(b, &format!("{layer}.mix"), Kernel::dense(width, width, 1), looked)?;
             let mixed = leaky(b, mixed)?;
             state = b.push(Op::Add, &[state, mixed])?;
         }
         // What is true of the whole picture: how much is in it at all.
         let whole = b.push(Op::GlobalAvgPool, &[state])?;
-        let whole = self.conv(b, "whole", Kernel::pointwise(width, 1), whole)?;
+        let whole = self.conv(b, "whole", Kernel::dense(width, 1, 1), whole)?;
         let bent = leaky(b, state)?;
-        let told = self.conv(b, "out", Kernel::pointwise(width, 1), bent)?;
+        let told = self.conv(b, "out", Kernel::dense(width, 1, 1), bent)?;
         let (h, w) = (map.h.div_ceil(cell), map.w.div_ceil(cell));
         let whole = b.push_shaped(Op::Expand, &[whole], Shape::new(1, h, w))?;
         let told = b.push(Op::Add, &[told, whole])?;
@@ -187,17 +181,14 @@ impl Importance {
         b.push(Op::Concat, &[scaled, told])
     }
 
-    fn conv(&self, b: &mut GraphBuilder, part: &str, k: Kernel, input: NodeId) -> Result<NodeId, GraphError> {
-        let (inputs, out) = k.maps;
-        let mut named = |end: &str, dims: Vec<usize>| {
-            let name = format!("{PREFIX}{part}.{end}");
-            let values = weight_named(&self.weights, &name);
-            b.weight(name, dims, values)
-        };
-        let weight = named("weight", vec![out, inputs / k.groups, k.size, k.size])?;
-        let bias = Some(named("bias", vec![out])?);
-        let Kernel { size, stride, pad, dilation, groups, .. } = k;
-        b.push(Op::Conv { weight, bias, out, size, stride, pad, dilation, groups }, &[input])
+    fn conv(
+        &self,
+        b: &mut GraphBuilder,
+        part: &str,
+        kernel: Kernel,
+        input: NodeId,
+    ) -> Result<NodeId, GraphError> {
+        conv(b, &self.weights, &format!("{PREFIX}{part}"), kernel, input)
     }
 }
 
@@ -209,29 +200,6 @@ pub(super) fn told(b: &mut GraphBuilder, spec: &TilerSpec, maps: NodeId) -> Resu
 /// What was told in plane units to what undoes the scale.
 pub(super) fn undo(b: &mut GraphBuilder, told: NodeId) -> Result<NodeId, GraphError> {
     exponential(b, &constant("undo"), -OCTAVES_PER_UNIT, (OCTAVES / 2.0).exp2(), told)
-}
-
-/// How a part of the network slides over its input.
-#[derive(Clone, Copy)]
-struct Kernel {
-    maps: (usize, usize),
-    size: usize,
-    stride: usize,
-    pad: usize,
-    dilation: usize,
-    groups: usize,
-}
-
-impl Kernel {
-    fn pointwise(inputs: usize, out: usize) -> Self {
-        Self { maps: (inputs, out), size: 1, stride: 1, pad: 0, dilation: 1, groups: 1 }
-    }
-
-    /// Each map by itself, keeping its size.
-    fn around(width: usize, dilation: usize) -> Self {
-        let pad = SIZE / 2 * dilation;
-        Self { maps: (width, width), size: SIZE, stride: 1, pad, dilation, groups: width }
-    }
 }
 
 /// Name, dimensions and initial scale (share of He's) of the learned parts behind the gathering of cells.
@@ -256,8 +224,4 @@ fn cell(spec: &TilerSpec) -> usize {
 
 fn constant(name: &str) -> String {
     format!("{CONSTANT}{name}")
-}
-
-fn leaky(b: &mut GraphBuilder, input: NodeId) -> Result<NodeId, GraphError> {
-    b.push(Op::Activate(Activation::Leaky), &[input])
 }

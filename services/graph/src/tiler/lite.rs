@@ -13,12 +13,14 @@ use autotiler_core::Shape;
 
 use super::{
     AutoTiler, Importance, ImportanceShape, Klt, Restorer, TilerError, TilerSpec, fold_space, from_plane,
-    importance, to_plane, unfold_space, weight, weight_named,
+    importance,
+    layer::{Kernel, conv, fresh, leaky},
+    renewed, to_plane, unfold_space, weight, weight_named,
 };
 use crate::{
     builder::GraphBuilder,
     graph::{Graph, GraphError, NodeId, Weight},
-    op::{Activation, Op},
+    op::Op,
     tiler::omni::{DEVIATION, restorer},
 };
 
@@ -69,13 +71,8 @@ impl Lite {
         let spec = klt.spec;
         let shape = LiteShape { importance: shape.importance.filter(|_| Importance::fits(&spec)), ..shape };
         let mut weights = klt.weights();
-        for (name, dims, gain) in branch_weights(&spec, &shape) {
-            let fan_in: usize = dims.iter().skip(1).product();
-            let len = dims.iter().product::<usize>();
-            let sigma = gain * (2.0 / fan_in.max(1) as f32).sqrt();
-            let values = (0..len).map(|_| if sigma == 0.0 { 0.0 } else { sigma * random() }).collect();
-            weights.push(weight(&format!("{name}.weight"), &dims, values));
-            weights.push(weight(&format!("{name}.bias"), &dims[..1], vec![0.0; dims[0]]));
+        for (name, dims, share) in branch_weights(&spec, &shape) {
+            weights.extend(fresh(&name, &dims, share, &mut random));
         }
         if let Some(shape) = shape.importance {
             let inverse = weights.iter_mut().filter(|w| w.name == "untiler.linear.weight");
@@ -88,8 +85,7 @@ impl Lite {
     /// The same with the importance that `learned` tells.
     #[must_use]
     pub fn with_importance(mut self, learned: &Importance) -> Self {
-        let of = |own: &Weight| learned.weights().iter().find(|w| w.name == own.name).unwrap_or(own).clone();
-        self.weights = self.weights.iter().map(of).collect();
+        self.weights = renewed(&self.weights, learned.weights());
         self
     }
 
@@ -139,27 +135,6 @@ fn forget_last_map(inverse: &mut Weight, maps: usize) {
     inverse.values = Arc::new(inverse.values.iter().enumerate().map(kept).collect());
 }
 
-/// A convolution whose padding keeps the size, with its named weights.
-fn conv(
-    builder: &mut GraphBuilder,
-    source: &[Weight],
-    name: &str,
-    (in_maps, out, size): (usize, usize, usize),
-    input: NodeId,
-) -> Result<NodeId, GraphError> {
-    let (weight_name, bias_name) = (format!("{name}.weight"), format!("{name}.bias"));
-    let values = weight_named(source, &weight_name);
-    let weight = builder.weight(weight_name, vec![out, in_maps, size, size], values)?;
-    let values = weight_named(source, &bias_name);
-    let bias = Some(builder.weight(bias_name, vec![out], values)?);
-    let pad = size / 2;
-    builder.push(Op::Conv { weight, bias, out, size, stride: 1, pad, dilation: 1, groups: 1 }, &[input])
-}
-
-fn leaky(builder: &mut GraphBuilder, input: NodeId) -> Result<NodeId, GraphError> {
-    builder.push(Op::Activate(Activation::Leaky), &[input])
-}
-
 /// Every map times its own constant.
 fn scale(builder: &mut GraphBuilder, name: &str, by: Vec<f32>, input: NodeId) -> Result<NodeId, GraphError> {
     let maps = by.len();
@@ -185,7 +160,7 @@ impl AutoTiler for Lite {
         let b = &mut builder;
         let input = b.input(spec.feature);
         let folded = fold_space(b, spec, input)?;
-        let mut maps = conv(b, source, "tiler.linear", (spec.folded(), spec.maps, 1), folded)?;
+        let mut maps = conv(b, source, "tiler.linear", Kernel::dense(spec.folded(), spec.maps, 1), folded)?;
         if let Some(importance) = Importance::from_weights(*spec, source) {
             maps = importance.emphasise(b, folded, maps)?;
         }
@@ -214,7 +189,7 @@ impl AutoTiler for Lite {
             straight = b.push(Op::Mul, &[straight, by])?;
             undo = Some(by);
         }
-        let linear = conv(b, source, "untiler.linear", (spec.maps, spec.folded(), 1), straight)?;
+        let linear = conv(b, source, "untiler.linear", Kernel::dense(spec.maps, spec.folded(), 1), straight)?;
         let size = spec.maps_shape();
         let spread = b.push_shaped(Op::Expand, &[rate], Shape::new(1, size.h, size.w))?;
         let unit = match restored {
@@ -222,15 +197,15 @@ impl AutoTiler for Lite {
             None => scale(b, "untiler.unit", vec![PLANE_UNIT.recip(); spec.maps], maps)?,
         };
         let seen = b.push(Op::Concat, &[unit, spread])?;
-        let mut state = conv(b, source, "untiler.in", (spec.maps + 1, d, 5), seen)?;
+        let mut state = conv(b, source, "untiler.in", Kernel::dense(spec.maps + 1, d, 5), seen)?;
         state = leaky(b, state)?;
         for block in 0..self.shape.decoder_blocks {
-            let inner = conv(b, source, &format!("untiler.{block}.a"), (d, d, 3), state)?;
+            let inner = conv(b, source, &format!("untiler.{block}.a"), Kernel::dense(d, d, 3), state)?;
             let inner = leaky(b, inner)?;
-            let inner = conv(b, source, &format!("untiler.{block}.b"), (d, d, 3), inner)?;
+            let inner = conv(b, source, &format!("untiler.{block}.b"), Kernel::dense(d, d, 3), inner)?;
             state = b.push(Op::Add, &[state, inner])?;
         }
-        let mut branch = conv(b, source, "untiler.out", (d, spec.folded(), 3), state)?;
+        let mut branch = conv(b, source, "untiler.out", Kernel::dense(d, spec.folded(), 3), state)?;
         if restored.is_some() {
             let step = restorer::relative_step(b, rate)?;
             branch = b.push(Op::Mul, &[branch, step])?;

@@ -8,7 +8,9 @@ use autotiler_core::Shape;
 
 use super::super::{
     exponential::{affine, exponential},
-    importance, weight,
+    importance,
+    layer::fresh,
+    weight,
 };
 use crate::{
     builder::GraphBuilder,
@@ -43,11 +45,8 @@ impl Restorer {
         let mut weights = Vec::new();
         for (part, inputs, outputs, share) in PARTS {
             let (inputs, outputs) = (of(inputs), of(outputs));
-            let sigma = share * (2.0 / (inputs * SIZE * SIZE) as f32).sqrt();
-            let len = outputs * inputs * SIZE * SIZE;
-            let values = (0..len).map(|_| if sigma == 0.0 { 0.0 } else { sigma * random() }).collect();
-            weights.push(weight(&format!("{PREFIX}{part}.weight"), &[outputs, inputs, SIZE, SIZE], values));
-            weights.push(weight(&format!("{PREFIX}{part}.bias"), &[outputs], vec![0.0; outputs]));
+            let dims = [outputs, inputs, SIZE, SIZE];
+            weights.extend(fresh(&format!("{PREFIX}{part}"), &dims, share, &mut random));
         }
         Self { weights }
     }

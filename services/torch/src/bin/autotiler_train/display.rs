@@ -50,21 +50,7 @@ impl Display {
                 self.say(&format!("point {point}, {number} of {of}"));
                 self.steps = *steps;
             }
-            Event::Training { progress: Progress::Importance { step, of, loss }, .. } => {
-                self.count("steps of what the device learns", *of);
-                self.inner.set_position(*step);
-                if *step == *of {
-                    self.say(&format!(
-                        "the device has learned where the detector is sensitive: loss {loss:.3}"
-                    ));
-                }
-            }
-            Event::Training { point, progress } => {
-                if let Progress::Step { .. } = progress {
-                    self.count(&format!("steps of {point}"), self.steps);
-                }
-                self.train(progress);
-            }
+            Event::Training { point, progress } => self.train(point, progress),
             Event::Paper { progress } => self.paper(progress),
             Event::Omni { progress } => self.omni(progress),
             Event::Stored { point, kind, rounding, seconds, .. } => {
@@ -82,10 +68,19 @@ impl Display {
         self.points.finish_and_clear();
     }
 
-    fn train(&self, progress: &Progress) {
+    fn train(&mut self, point: &str, progress: &Progress) {
         match progress {
-            Progress::Importance { .. } => {}
+            Progress::Importance { step, of, loss } => {
+                self.count("steps of what the device learns", *of);
+                self.inner.set_position(*step);
+                if step == of {
+                    self.say(&format!(
+                        "the device has learned where the detector is sensitive: loss {loss:.3}"
+                    ));
+                }
+            }
             Progress::Step { step, divergence, bits, .. } => {
+                self.count(&format!("steps of {point}"), self.steps);
                 self.inner.set_position(*step);
                 self.inner.set_message(format!("divergence {divergence:.1} at {:.1} kbit", bits / 1e3));
             }

@@ -5,7 +5,7 @@ use std::path::Path;
 use autotiler_core::Gain;
 use autotiler_graph::{
     Graph, Weight,
-    tiler::{Lite, LiteShape, is_constant},
+    tiler::{Lite, LiteShape, is_constant, renewed},
 };
 use autotiler_model::{WeightsError, restorer};
 use rand::SeedableRng as _;
@@ -170,12 +170,7 @@ impl Run {
     /// The tiler that validated best.
     pub(super) fn best_tiler(&self) -> Result<Lite, TilerTrainingError> {
         let written = self.learner.best_into(&self.all)?;
-        let learned = |weight: &Weight| {
-            let found = written.weights.iter().find(|w| w.name == weight.name);
-            found.cloned().unwrap_or_else(|| weight.clone())
-        };
-        let weights = self.lite.weights.iter().map(learned).collect();
-        Ok(Lite { weights, ..self.lite.clone() })
+        Ok(Lite { weights: renewed(&self.lite.weights, &written.weights), ..self.lite.clone() })
     }
 
     /// Writes the checkpoint.
